@@ -1,0 +1,5 @@
+"""JAX. Its own `jax.numpy` is the namespace."""
+
+from tempscale.backend import BackendEntry
+
+entry = BackendEntry("jax", "tempscale_backends.jax.backend:JaxBackend", "tempscale[jax]")

@@ -1,0 +1,113 @@
+"""JAX as a backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tempscale.backend import Array, ArrayFunction, Backend
+from tempscale_backends.jax import natives as natives
+
+
+class JaxBackend(Backend):
+    """`jax.Array` and every tracer."""
+
+    name = "jax"
+    array_types = (jax.Array, jax.core.Tracer)  # tracers are no subclasses of jax.Array
+    compilers = ("jax.jit",)
+
+    @property
+    def version(self) -> str:
+        return str(jax.__version__)
+
+    def devices(self) -> tuple[str, ...]:
+        return tuple(f"{device.platform}:{device.id}" for device in jax.devices())
+
+    def device_of(self, x: Array) -> str:
+        if isinstance(x, jax.core.Tracer):
+            return self.devices()[0]
+        device = next(iter(x.devices()))
+        return f"{device.platform}:{device.id}"
+
+    def settings(self) -> dict[str, str]:
+        return {"x64": "on" if jax.config.jax_enable_x64 else "off"}
+
+    @property
+    def namespace(self) -> Any:
+        return jnp
+
+    def shape(self, x: Array) -> tuple[int | None, ...]:
+        return tuple(x.shape)
+
+    def dtype_name(self, x: Array) -> str:
+        return str(x.dtype)
+
+    def dtype(self, name: str) -> Any:
+        dtype = jnp.dtype(name)
+        if jax.dtypes.canonicalize_dtype(dtype) != dtype:
+            raise TypeError(f"JAX has no {name} unless x64 is on (jax.config.update('jax_enable_x64', True))")
+        return dtype
+
+    def default_float(self) -> str:
+        return str(jax.dtypes.canonicalize_dtype(float))
+
+    def asarray(
+        self, obj: Any, *, dtype: str | None = None, like: Array | None = None, device: str | None = None
+    ) -> Array:
+        kind = None if dtype is None else self.dtype(dtype)
+        place: Any = None
+        if device is not None:
+            place = next(d for d in jax.devices() if f"{d.platform}:{d.id}" == device)
+        elif like is not None and not isinstance(like, jax.core.Tracer):
+            place = next(iter(like.devices()))
+        return jnp.array(obj, dtype=kind, device=place)
+
+    def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:
+        return np.array(jax.lax.stop_gradient(x))
+
+    def from_dlpack(self, x: Array) -> Array:
+        return jnp.from_dlpack(x, copy=False)
+
+    def is_traced(self, x: Array) -> bool:
+        return isinstance(x, jax.core.Tracer)
+
+    def stop_gradient(self, x: Array) -> Array:
+        return jax.lax.stop_gradient(x)
+
+    def custom_gradient(
+        self,
+        fn: ArrayFunction,
+        *,
+        vjp: Callable[[tuple[Array, ...], Array, Array], Sequence[Array]],
+        jvp: Callable[[tuple[Array, ...], Array, tuple[Array, ...]], Array],
+    ) -> ArrayFunction:
+        # A custom_vjp would forbid forward mode; the transpose of the jvp serves both.
+        call = jax.custom_jvp(fn)
+
+        @call.defjvp
+        def rule(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+            result = call(*primals)
+            return result, jvp(primals, result, tangents)
+
+        return call
+
+    def vjp(self, fn: ArrayFunction, arrays: Sequence[Array], cotangent: Array) -> tuple[Array, ...]:
+        gradients: tuple[Array, ...] = jax.vjp(fn, *arrays)[1](cotangent)
+        return gradients
+
+    def jvp(self, fn: ArrayFunction, arrays: Sequence[Array], tangents: Sequence[Array]) -> Array:
+        return jax.jvp(fn, tuple(arrays), tuple(tangents))[1]
+
+    def vmap(self, fn: ArrayFunction) -> ArrayFunction:
+        return jax.vmap(fn)
+
+    def jit(
+        self, fn: ArrayFunction, *, compiler: str | None = None, unknown_dims: bool = False
+    ) -> ArrayFunction:
+        if unknown_dims:
+            raise NotImplementedError("jax.jit compiles for each shape anew: it knows no unknown dimensions")
+        return jax.jit(fn)

@@ -1,0 +1,92 @@
+"""NumPy as a backend. It neither compiles nor differentiates; bfloat16 comes from ml_dtypes, if it is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tempscale.backend import Array, ArrayFunction, Backend
+from tempscale_backends.numpy import natives as natives
+
+
+class NumpyBackend(Backend):
+    """`numpy.ndarray` and its subclasses, on the host."""
+
+    name = "numpy"
+    array_types = (np.ndarray,)
+
+    @property
+    def version(self) -> str:
+        return np.__version__
+
+    def devices(self) -> tuple[str, ...]:
+        return ("cpu",)
+
+    def device_of(self, x: Array) -> str:
+        return "cpu"
+
+    @property
+    def namespace(self) -> Any:
+        return np
+
+    def shape(self, x: Array) -> tuple[int | None, ...]:
+        return tuple(x.shape)
+
+    def dtype_name(self, x: Array) -> str:
+        return str(x.dtype.name)
+
+    def dtype(self, name: str) -> Any:
+        if name != "bfloat16":
+            return np.dtype(name)
+        try:
+            import ml_dtypes
+        except ImportError:
+            raise TypeError(
+                "NumPy has no bfloat16 of its own: pip install ml-dtypes, or convert to dtype='float32'"
+            ) from None
+        return np.dtype(ml_dtypes.bfloat16)
+
+    def default_float(self) -> str:
+        return "float64"
+
+    def asarray(
+        self, obj: Any, *, dtype: str | None = None, like: Array | None = None, device: str | None = None
+    ) -> Array:
+        return np.array(obj, dtype=None if dtype is None else self.dtype(dtype))
+
+    def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:
+        return np.array(x)
+
+    def from_dlpack(self, x: Array) -> Array:
+        return np.from_dlpack(x, copy=False)
+
+    def is_traced(self, x: Array) -> bool:
+        return False
+
+    def stop_gradient(self, x: Array) -> Array:
+        return x
+
+    def custom_gradient(
+        self,
+        fn: ArrayFunction,
+        *,
+        vjp: Callable[[tuple[Array, ...], Array, Array], Sequence[Array]],
+        jvp: Callable[[tuple[Array, ...], Array, tuple[Array, ...]], Array],
+    ) -> ArrayFunction:
+        return fn
+
+    def vjp(self, fn: ArrayFunction, arrays: Sequence[Array], cotangent: Array) -> tuple[Array, ...]:
+        raise NotImplementedError("NumPy does not differentiate")
+
+    def jvp(self, fn: ArrayFunction, arrays: Sequence[Array], tangents: Sequence[Array]) -> Array:
+        raise NotImplementedError("NumPy does not differentiate")
+
+    def vmap(self, fn: ArrayFunction) -> ArrayFunction:
+        raise NotImplementedError("NumPy has no vmap")
+
+    def jit(
+        self, fn: ArrayFunction, *, compiler: str | None = None, unknown_dims: bool = False
+    ) -> ArrayFunction:
+        raise NotImplementedError("NumPy does not compile")

@@ -1,0 +1,7 @@
+"""TensorFlow. Has no namespace after the array API standard, so this package brings one."""
+
+from tempscale.backend import BackendEntry
+
+entry = BackendEntry(
+    "tensorflow", "tempscale_backends.tensorflow.backend:TensorFlowBackend", "tempscale[tensorflow]"
+)

@@ -1,0 +1,144 @@
+"""TensorFlow as a backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tempscale.backend import Array, ArrayFunction, Backend
+from tempscale_backends.tensorflow import namespace
+from tempscale_backends.tensorflow import natives as natives
+
+
+class TensorFlowBackend(Backend):
+    """`tf.Tensor`, eager and symbolic, and `tf.Variable`."""
+
+    name = "tensorflow"
+    array_types = (tf.Tensor, tf.Variable)
+    compilers = ("tf.function", "tf.function(jit_compile=True)")
+
+    @property
+    def version(self) -> str:
+        return str(tf.__version__)
+
+    def devices(self) -> tuple[str, ...]:
+        names = [device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices()]
+        return tuple(sorted(names, key=lambda name: not name.startswith("GPU")))
+
+    def device_of(self, x: Array) -> str:
+        device = getattr(x, "device", "")
+        return ":".join(device.rsplit(":", 2)[-2:]) if device else self.devices()[0]
+
+    def settings(self) -> dict[str, str]:
+        return {"threads": str(tf.config.threading.get_intra_op_parallelism_threads() or "all cores")}
+
+    @property
+    def namespace(self) -> Any:
+        return namespace
+
+    def shape(self, x: Array) -> tuple[int | None, ...]:
+        if x.shape.rank is None:
+            raise ValueError("the rank of a tensor is not known: give it with tf.TensorSpec or x.set_shape")
+        return tuple(x.shape)
+
+    def dtype_name(self, x: Array) -> str:
+        return str(x.dtype.name)
+
+    def dtype(self, name: str) -> Any:
+        return tf.as_dtype(name)
+
+    def default_float(self) -> str:
+        return "float32"
+
+    def asarray(
+        self, obj: Any, *, dtype: str | None = None, like: Array | None = None, device: str | None = None
+    ) -> Array:
+        kind = None if dtype is None else self.dtype(dtype)
+        place = device or (None if like is None or not getattr(like, "device", "") else like.device)
+        with tf.device(place):
+            if isinstance(obj, (tf.Tensor, tf.Variable)):
+                return tf.identity(obj if kind is None else tf.cast(obj, kind))
+            if isinstance(obj, np.ndarray):
+                # A NumPy array on the CPU may be taken over without a copy
+                made = tf.convert_to_tensor(obj.copy())
+                return made if kind is None else tf.cast(made, kind)
+            return tf.convert_to_tensor(obj, dtype=kind)
+
+    def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:
+        return np.array(x.numpy())
+
+    def from_dlpack(self, x: Array) -> Array:
+        return tf.experimental.dlpack.from_dlpack(x.__dlpack__())
+
+    def is_traced(self, x: Array) -> bool:
+        return not hasattr(x, "numpy") or not tf.executing_eagerly()
+
+    def stop_gradient(self, x: Array) -> Array:
+        return tf.stop_gradient(x)
+
+    def custom_gradient(
+        self,
+        fn: ArrayFunction,
+        *,
+        vjp: Callable[[tuple[Array, ...], Array, Array], Sequence[Array]],
+        jvp: Callable[[tuple[Array, ...], Array, tuple[Array, ...]], Array],
+    ) -> ArrayFunction:
+        # TensorFlow derives forward mode from the reverse rule.
+        def call(*arrays: Array) -> Array:
+            tracked: list[Array] = []
+
+            @tf.custom_gradient
+            def run(*inner: Array) -> Any:
+                result = fn(*inner)
+
+                def gradient(g: Array) -> Sequence[Array]:
+                    # The result as the tape sees it, so that the rule can be differentiated again. In forward
+                    # mode the rule runs before there is one.
+                    return vjp(arrays, tracked[0] if tracked else result, g)
+
+                return result, gradient
+
+            tracked.append(run(*arrays))
+            return tracked[0]
+
+        return call
+
+    def vjp(self, fn: ArrayFunction, arrays: Sequence[Array], cotangent: Array) -> tuple[Array, ...]:
+        with tf.GradientTape() as tape:
+            for x in arrays:
+                tape.watch(x)
+            result = fn(*arrays)
+        return tuple(
+            tape.gradient(result, list(arrays), cotangent, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        )
+
+    def jvp(self, fn: ArrayFunction, arrays: Sequence[Array], tangents: Sequence[Array]) -> Array:
+        with tf.autodiff.ForwardAccumulator(list(arrays), list(tangents)) as accumulator:
+            result = fn(*arrays)
+        return accumulator.jvp(result, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+    def vmap(self, fn: ArrayFunction) -> ArrayFunction:
+        def mapped(*arrays: Array) -> Array:
+            return tf.vectorized_map(lambda row: fn(*row), arrays, fallback_to_while_loop=False)
+
+        return mapped
+
+    def jit(
+        self, fn: ArrayFunction, *, compiler: str | None = None, unknown_dims: bool = False
+    ) -> ArrayFunction:
+        xla = compiler == self.compilers[1]
+        if not unknown_dims:
+            compiled: ArrayFunction = tf.function(fn, jit_compile=xla, autograph=False)
+            return compiled
+        made: dict[tuple[Any, ...], Any] = {}
+
+        def call(*arrays: Array) -> Any:
+            specs = tuple(tf.TensorSpec([None] * len(x.shape), x.dtype) for x in arrays)
+            if specs not in made:
+                made[specs] = tf.function(fn, input_signature=specs, jit_compile=xla, autograph=False)
+            return made[specs](*arrays)
+
+        return call

@@ -1,0 +1,38 @@
+"""What a temperature does to logits: the same numbers in NumPy, PyTorch, TensorFlow and JAX."""
+
+from tempscale._agnostic import agnostic
+from tempscale._checks import checks
+from tempscale._dispatch import backend_of, explain
+from tempscale._registry import backends, get_backend, register_backend
+from tempscale.arrays import array_namespace, convert, custom_gradient, stop_gradient, to_numpy
+from tempscale.backend import Backend, BackendEntry, BackendUnavailableError
+from tempscale.losses import cross_entropy
+from tempscale.probability import entropy, kl_divergence, log_softmax, logsumexp, softmax
+from tempscale.sparse import sparsemax
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Backend",
+    "BackendEntry",
+    "BackendUnavailableError",
+    "agnostic",
+    "array_namespace",
+    "backend_of",
+    "backends",
+    "checks",
+    "convert",
+    "cross_entropy",
+    "custom_gradient",
+    "entropy",
+    "explain",
+    "get_backend",
+    "kl_divergence",
+    "log_softmax",
+    "logsumexp",
+    "register_backend",
+    "softmax",
+    "sparsemax",
+    "stop_gradient",
+    "to_numpy",
+]

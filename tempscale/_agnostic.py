@@ -1,0 +1,169 @@
+"""The one mechanism for operations: a body written once on the array namespace, natives per backend.
+
+Calling an operation finds the backend of its array arguments, brings lists and Keras variables into arrays,
+checks the arguments (`prepare`, if it has one), and runs the backend's native or else the body.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
+
+from tempscale._dispatch import call_backend, is_sequence, unwrap
+from tempscale.backend import Array, Backend
+from tempscale.contracts import Contract, Specification
+
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+INJECTED: Any = None
+"""Default of a body's `xp`, so that type checkers let callers leave it out. It is always passed."""
+
+OPERATIONS: dict[str, Operation[..., Any]] = {}
+"""Operations that have a contract, by name: what the conformance run runs."""
+
+
+class Operation(Protocol, Generic[P, R]):
+    """A function on any framework's arrays, made by `agnostic`."""
+
+    __name__: str
+    __module__: str
+    __doc__: str | None
+    body: Callable[..., Any]
+    natives: dict[str, Callable[..., Any]]
+    specification: Specification | None
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the operation on the backend of its arguments."""
+        ...
+
+    def native(self, backend: str) -> Callable[[_F], _F]:
+        """Register the decorated function as the implementation for one backend."""
+        ...
+
+    def call_body(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the agnostic body, even where the backend has a native."""
+        ...
+
+    def specified_by(self, contract: Contract, **options: Any) -> Callable[[_F], _F]:
+        """Attach the decorated reference and a numeric contract; enters the conformance run."""
+        ...
+
+
+@overload
+def agnostic(body: Callable[P, R], /) -> Operation[P, R]: ...
+@overload
+def agnostic(
+    *, prepare: Callable[..., Any] | None = None, arrays: tuple[str, ...] = ()
+) -> Callable[[Callable[P, R]], Operation[P, R]]: ...
+def agnostic(
+    body: Callable[..., Any] | None = None,
+    /,
+    *,
+    prepare: Callable[..., Any] | None = None,
+    arrays: tuple[str, ...] = (),
+) -> Any:
+    """Make a function written once on an array namespace dispatch on its array arguments.
+
+    Parameters
+    ----------
+    body : callable
+        Takes arrays by position and the keyword `xp`, the namespace of their framework after the Python array
+        API standard.
+    prepare : callable, optional
+        ``prepare(backend, *args, **kwargs) -> (args, kwargs)``: checks and completes the arguments, before a
+        native as before the body.
+    arrays : tuple of str, optional
+        Names of keyword arguments that may be lists to be made into arrays, as positional ones are.
+
+    Returns
+    -------
+    Operation
+        A function with the signature of `body` less `xp`, and a decorator `native(backend_name)` that
+        registers an implementation for one backend.
+
+    Examples
+    --------
+    >>> import tempscale
+    >>> @tempscale.agnostic
+    ... def softplus(x, /, *, xp):
+    ...     return xp.log1p(xp.exp(-xp.abs(x))) + xp.maximum(x, xp.zeros_like(x))
+    >>> round(float(softplus([0.0])[0]), 4)
+    0.6931
+    """
+    if body is None:
+        return functools.partial(agnostic, prepare=prepare, arrays=arrays)
+    return _make_operation(body, prepare, arrays)
+
+
+def _make_operation(
+    body: Callable[..., Any], prepare: Callable[..., Any] | None, arrays: tuple[str, ...]
+) -> Operation[..., Any]:
+    natives: dict[str, Callable[..., Any]] = {}
+    signature = inspect.signature(body)
+    parameters = [p for p in signature.parameters.values() if p.name != "xp"]
+    names = tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
+
+    def bind(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Backend, tuple[Any, ...], dict[str, Any]]:
+        args = tuple([unwrap(value) for value in args])
+        if kwargs:
+            kwargs = {key: unwrap(value) for key, value in kwargs.items()}
+            backend = call_backend(args, kwargs.values(), (*names[: len(args)], *kwargs))
+            for key in arrays:
+                if key in kwargs and is_sequence(kwargs[key]):
+                    kwargs[key] = backend.asarray(kwargs[key], like=_first_array(args))
+        else:
+            backend = call_backend(args, (), names)
+        args = _arrays_from_lists(backend, args)
+        if prepare is not None:
+            args, kwargs = prepare(backend, *args, **kwargs)
+        return backend, args, kwargs
+
+    @functools.wraps(body)
+    def operation(*args: Any, **kwargs: Any) -> Any:
+        backend, args, kwargs = bind(args, kwargs)
+        native = natives.get(backend.name)
+        if native is not None:
+            return native(*args, **kwargs)
+        return body(*args, xp=backend.namespace, **kwargs)
+
+    def call_body(*args: Any, **kwargs: Any) -> Any:
+        backend, args, kwargs = bind(args, kwargs)
+        return body(*args, xp=backend.namespace, **kwargs)
+
+    def native(backend: str) -> Callable[[_F], _F]:
+        def register(fn: _F) -> _F:
+            natives[backend] = fn
+            return fn
+
+        return register
+
+    def specified_by(contract: Contract, **options: Any) -> Callable[[_F], _F]:
+        def register(reference: _F) -> _F:
+            made.specification = Specification(contract=contract, reference=reference, **options)
+            made.__doc__ = contract.document(made.__doc__)
+            OPERATIONS[made.__name__] = made
+            return reference
+
+        return register
+
+    made = cast("Operation[..., Any]", operation)
+    operation.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    made.body, made.natives, made.specification = body, natives, None
+    made.native, made.call_body, made.specified_by = native, call_body, specified_by  # type: ignore[method-assign]
+    return made
+
+
+def _first_array(args: tuple[Any, ...]) -> Array | None:
+    return next((value for value in args if hasattr(value, "shape")), None)
+
+
+def _arrays_from_lists(backend: Backend, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Lists become arrays of the backend, on the device of the arrays beside them; numbers do if they are alone."""
+    like = _first_array(args)
+    if like is None:
+        return tuple(backend.asarray(value) for value in args)
+    return tuple([backend.asarray(value, like=like) if is_sequence(value) else value for value in args])

@@ -1,0 +1,105 @@
+"""`tempscale.checks()`: look at the values, and say where they are wrong."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from tempscale.backend import Array, Backend
+
+
+class _State(threading.local):
+    on = False
+
+
+_state = _State()
+
+
+@contextmanager
+def checks() -> Iterator[None]:
+    """Turn inspection of values on, in this thread, for as long as the block lasts.
+
+    By default nothing is looked at inside arrays: it would wait for the device, and cannot work while
+    compiling; what is wrong in the input shows in the output, as NaN. Inside this block NaN or +inf among the
+    logits, a row that is masked entirely, a negative or NaN temperature and a label out of range raise
+    `ValueError`, naming the first offending index.
+
+    Raises
+    ------
+    RuntimeError
+        On a call whose arguments are being traced by a compiler: it has no values to look at.
+
+    Examples
+    --------
+    >>> import tempscale
+    >>> with tempscale.checks():
+    ...     tempscale.softmax([0.0, float("nan")])
+    Traceback (most recent call last):
+        ...
+    ValueError: logits[1] is nan: every result of its row would be NaN
+    """
+    before = _state.on
+    _state.on = True
+    try:
+        yield
+    finally:
+        _state.on = before
+
+
+def checking() -> bool:
+    """Whether this thread is inside `checks`."""
+    return _state.on
+
+
+def values_of(backend: Backend, x: Array, name: str) -> np.ndarray[Any, Any]:
+    """Return the values of an argument for inspection; `RuntimeError` while compiling."""
+    if backend.is_traced(x):
+        raise RuntimeError(
+            f"tempscale.checks() cannot look at {name} while {backend.name} compiles or transforms the function: "
+            "leave the block, or call the function eagerly"
+        )
+    values = backend.to_numpy(x)
+    return values.astype(np.float64) if values.dtype.kind in "fV" else values
+
+
+def check_logits(backend: Backend, logits: Array, where: Array | None, axis: int, name: str) -> None:
+    """Raise for NaN, +inf and rows without any entry that counts."""
+    values = values_of(backend, logits, name)
+    if where is not None:
+        values = np.where(values_of(backend, where, "where"), values, -np.inf)
+    _refuse(np.isnan(values) | (values == np.inf), values, name, "every result of its row would be NaN")
+    empty = np.all(values == -np.inf, axis=axis)
+    if np.any(empty):
+        index = [*_first(empty)]
+        place = ", ".join([*map(str, index[:axis]), ":", *map(str, index[axis:])])
+        raise ValueError(f"{name}[{place}] is masked entirely: a row needs one entry that is not -inf")
+
+
+def check_temperature(backend: Backend, temperature: Array, name: str) -> None:
+    """Raise for a negative or NaN entry of an array temperature."""
+    values = values_of(backend, temperature, name)
+    _refuse(~(values >= 0), values, name, "a temperature is at least 0")
+
+
+def check_labels(backend: Backend, labels: Array, classes: int, ignore_index: int | None) -> None:
+    """Raise for an integer label that is no class, and if every label is ignored."""
+    values = values_of(backend, labels, "labels")
+    ignored = np.zeros(values.shape, bool) if ignore_index is None else values == ignore_index
+    _refuse(~ignored & ((values < 0) | (values >= classes)), values, "labels", f"there are {classes} classes")
+    if values.size and np.all(ignored):
+        raise ValueError(f"labels are all {ignore_index}, the ignore_index: the mean over none is NaN")
+
+
+def _refuse(wrong: np.ndarray[Any, Any], values: np.ndarray[Any, Any], name: str, why: str) -> None:
+    if np.any(wrong):
+        index = _first(wrong)
+        place = f"[{', '.join(map(str, index))}]" if index else ""
+        raise ValueError(f"{name}{place} is {values[index]}: {why}")
+
+
+def _first(wrong: np.ndarray[Any, Any]) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.unravel_index(int(np.argmax(wrong)), wrong.shape))

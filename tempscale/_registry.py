@@ -1,0 +1,213 @@
+"""Which backends there are, and loading one when it is first needed.
+
+Backends come from the entry-point group ``tempscale.backends`` (the four of this package as well as third
+parties') or from `register_backend`. Nothing here imports a framework before its backend is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from tempscale.backend import REQUIRED_MEMBERS, Backend, BackendEntry, BackendUnavailableError
+
+ENTRY_POINT_GROUP = "tempscale.backends"
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+lock = threading.RLock()  # taken while registering and loading, never on a warm call
+_entries: dict[str, BackendEntry] = {}
+_origins: dict[str, str] = {}  # where each name was registered from, for error messages
+_loaded: dict[str, Backend] = {}
+_broken: dict[str, Exception] = {}
+_listeners: list[Callable[[], None]] = []  # called when the set of backends changes
+_scanned = False
+
+
+def constant_while_tracing(fn: _F) -> _F:
+    """Have `torch.compile` call `fn` for real and keep its result, instead of tracing into it.
+
+    The mark is what `torch.compiler.assume_constant_result` sets; set here by hand, because this package may
+    not import torch. It lets even the first call, which imports the backend, trace without a graph break.
+    """
+    fn._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return fn
+
+
+def on_change(listener: Callable[[], None]) -> None:
+    """Have `listener` called whenever a backend is added or removed."""
+    _listeners.append(listener)
+
+
+def register_backend(backend: Backend | type[Backend] | BackendEntry, *, name: str | None = None) -> None:
+    """Make a backend known, as an installed package's entry point would.
+
+    Parameters
+    ----------
+    backend : Backend, Backend subclass or BackendEntry
+        A `BackendEntry` defers the import of the framework until its arrays are seen.
+    name : str, optional
+        Needed for a `BackendEntry`; otherwise the backend's own `name`.
+
+    Raises
+    ------
+    TypeError
+        If the class misses members of the contract; the message lists them.
+    ValueError
+        If another backend has the name already; the message names both.
+    """
+    with lock:
+        _scan_entry_points()
+        if isinstance(backend, BackendEntry):
+            if name is None:
+                raise TypeError("a BackendEntry needs a name: register_backend(entry, name='mylib')")
+            _claim(name, f"register_backend({backend.target!r})")
+            _entries[name] = backend
+        else:
+            instance = _instantiate(backend)
+            name = name or instance.name
+            _claim(name, f"{type(instance).__module__}:{type(instance).__qualname__}")
+            _loaded[name] = instance
+        _changed()
+
+
+def unregister_backend(name: str) -> None:
+    """Forget the backend of that name. `KeyError` if there is none."""
+    with lock:
+        del _origins[name]
+        for table in (_entries, _loaded, _broken):
+            table.pop(name, None)
+        _changed()
+
+
+def backends() -> tuple[str, ...]:
+    """Names of the backends whose framework is installed, in alphabetical order. Imports none of them.
+
+    Examples
+    --------
+    >>> import tempscale
+    >>> "numpy" in tempscale.backends()
+    True
+    """
+    return tuple(name for name in known_backends() if name in _loaded or _installed(name))
+
+
+def known_backends() -> tuple[str, ...]:
+    """Names of all registered backends, whether or not their framework is installed, in alphabetical order."""
+    with lock:
+        _scan_entry_points()
+        return tuple(sorted({*_entries, *_loaded, *_broken}))
+
+
+@constant_while_tracing
+def get_backend(name: str) -> Backend:
+    """Return the backend of that name, importing its framework if need be.
+
+    Raises
+    ------
+    BackendUnavailableError
+        If the framework is not installed (the message says how to install it) or fails on import (the
+        message carries its error). The other backends go on working.
+    ValueError
+        If no backend has the name; the message lists those there are.
+
+    Examples
+    --------
+    >>> import tempscale
+    >>> tempscale.get_backend("numpy").name
+    'numpy'
+    """
+    backend = _loaded.get(name)
+    if backend is not None:
+        return backend
+    with lock:
+        if name not in known_backends():
+            raise ValueError(f"no backend is named {name!r}; there are {', '.join(known_backends())}")
+        return _load(name)
+
+
+def candidates() -> list[str]:
+    """Names of the backends whose framework is imported already: arrays can only be theirs."""
+    known_backends()
+    return [name for name in {*_entries, *_loaded} if name in _loaded or _entries[name].framework in sys.modules]
+
+
+def _load(name: str) -> Backend:
+    """Import a registered backend; a failure is remembered, so that a broken framework costs one import."""
+    if name in _loaded:
+        return _loaded[name]
+    if name not in _broken:
+        entry = _entries[name]
+        if not _installed(name):
+            raise BackendUnavailableError(
+                f"backend {name!r} needs the package {entry.framework}, which is not installed: "
+                f"pip install '{entry.requirement}'"
+            )
+        module, _, attribute = entry.target.partition(":")
+        try:
+            _loaded[name] = _instantiate(getattr(importlib.import_module(module), attribute))
+            return _loaded[name]
+        except Exception as error:  # whatever one framework throws must not reach users of the others
+            _broken[name] = error
+    error = _broken[name]
+    raise BackendUnavailableError(
+        f"backend {name!r} is installed but could not be loaded: {type(error).__name__}: {error} "
+        "(the other backends are not affected)"
+    ) from error
+
+
+def _installed(name: str) -> bool:
+    entry = _entries.get(name)
+    if entry is None:
+        return name in _broken
+    try:
+        return entry.framework in sys.modules or importlib.util.find_spec(entry.framework) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _instantiate(backend: Backend | type[Backend]) -> Backend:
+    cls = backend if isinstance(backend, type) else type(backend)
+    missing = [m for m in REQUIRED_MEMBERS if m in getattr(cls, "__abstractmethods__", ()) or not hasattr(cls, m)]
+    if missing:
+        raise TypeError(
+            f"{cls.__module__}.{cls.__qualname__} is not a backend: it misses {', '.join(missing)}. "
+            "The contract is documented in tempscale.backend.Backend."
+        )
+    return backend() if isinstance(backend, type) else backend
+
+
+def _claim(name: str, origin: str) -> None:
+    if name in _origins:
+        raise ValueError(
+            f"two backends are named {name!r}: {_origins[name]} and {origin}. "
+            "Register one of them under another name."
+        )
+    _origins[name] = origin
+
+
+def _scan_entry_points() -> None:
+    global _scanned
+    if _scanned:
+        return
+    _scanned = True
+    for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+        origin = f"{point.value} of {point.dist.name if point.dist else 'an unknown package'}"
+        try:
+            entry = point.load()
+            if not isinstance(entry, BackendEntry):
+                raise TypeError(f"{origin} is {entry!r}, expected a tempscale.backend.BackendEntry")
+            _claim(point.name, origin)
+            _entries[point.name] = entry
+        except Exception as error:  # a broken plug-in is reported when it is asked for, by name
+            _broken.setdefault(point.name, error)
+
+
+def _changed() -> None:
+    for listener in _listeners:
+        listener()

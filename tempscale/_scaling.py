@@ -1,0 +1,169 @@
+"""What every function of logits does first: widen, mask, subtract the maximum, multiply by 1/T.
+
+Also the reduction and the broadcast that carry the accuracy of everything else. They are operations with
+natives, because frameworks sum in different ways: some add 128 256 numbers one after another when they compile.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from tempscale._agnostic import INJECTED, agnostic
+from tempscale._dispatch import backend_of
+from tempscale.arrays import stop_gradient
+from tempscale.backend import Array
+
+LARGEST = {"float32": float.fromhex("0x1.fffffep127"), "float64": float.fromhex("0x1.fffffffffffffp1023")}
+SMALLEST_NORMAL = {"float32": 2.0**-126, "float64": 2.0**-1022}
+
+
+# Reductions
+
+
+@agnostic
+def accurate_sum(x: Array, /, *, axis: int, xp: Any = INJECTED) -> Array:
+    """Sum along `axis`, kept, with an error of at most log2(n) + 2 roundings of the sum of magnitudes."""
+    return xp.sum(x, axis=axis, keepdims=True)
+
+
+@agnostic
+def spread(row: Array, x: Array, /, *, xp: Any = INJECTED) -> Array:
+    """Broadcast `row` to the shape of `x`; the gradient is an `accurate_sum`, which a broadcast of its own is not."""
+    return xp.broadcast_to(row, x.shape)
+
+
+@agnostic
+def axis_size(x: Array, /, *, axis: int, xp: Any = INJECTED) -> Any:
+    """Return the number of entries along `axis`: an integer, or a 0-d array where it is not known yet."""
+    return x.shape[axis]
+
+
+def cast(x: Array, dtype: Any, xp: Any) -> Array:
+    """Return `x` in a dtype, itself if it has it."""
+    return x if x.dtype == dtype else xp.astype(x, dtype)
+
+
+# Temperature
+
+
+class Reciprocal(NamedTuple):
+    """1/T, computed on the host from an ordinary number T. A tuple, so that compilers can trace what is in it."""
+
+    value: Any
+
+
+def is_limit(temperature: Any) -> bool:
+    """Whether a temperature is the number 0 or inf, where a limit is taken instead of a product."""
+    return isinstance(temperature, float) and (temperature == 0.0 or temperature == math.inf)
+
+
+def working_dtype(x: Array) -> str:
+    """Name of the precision in which functions of `x` are computed: float64 for float64, else float32."""
+    return "float64" if backend_of(x).dtype_name(x) == "float64" else "float32"
+
+
+def host_reciprocal(temperature: float, working: str) -> float:
+    """1/T for an ordinary number T, clamped to what the working precision can hold."""
+    return min(max(1.0 / temperature, SMALLEST_NORMAL[working]), LARGEST[working])
+
+
+def reciprocal(temperature: Array, working: str, xp: Any) -> Array:
+    """1/T for an array, rounded once to the working precision and clamped to its normal numbers.
+
+    T = 0 gives the largest number and T = inf the smallest, with gradient 0; T < 0 and NaN give NaN.
+    """
+    backend = backend_of(temperature)
+    given = backend.dtype_name(temperature)
+    exact = "float64" if "float64" in (given, working) or given in ("int64", "uint64") else "float32"
+    t = cast(temperature, backend.dtype(exact), xp)
+    ordinary = (t > 0) & (t < math.inf)
+    c = xp.clip(1 / xp.where(ordinary, t, 1.0), SMALLEST_NORMAL[working], LARGEST[working])
+    c = xp.where(t == 0, LARGEST[working], xp.where(t == math.inf, SMALLEST_NORMAL[working], xp.where(t > 0, c, math.nan)))
+    return cast(c, backend.dtype(working), xp)
+
+
+# Scaling
+
+
+class Scaled(NamedTuple):
+    """Logits over a temperature, with the maximum subtracted, in the working precision."""
+
+    z: Array
+    """(x - m) / T: 0 at the maxima, -inf where masked; a row with NaN, +inf or nothing but -inf has a NaN."""
+    m: Array
+    """Maximum of the row, kept as an axis; a constant to differentiation."""
+    c: Any
+    """1 / T: a number, an array, or the limit T itself (0.0 or inf)."""
+
+
+def widen(logits: Array, where: Array | None, xp: Any) -> Array:
+    """Return logits in the working precision, -inf where they do not count."""
+    x = cast(logits, backend_of(logits).dtype(working_dtype(logits)), xp)
+    return x if where is None else xp.where(where, x, -math.inf)
+
+
+def scale(logits: Array, temperature: Any, axis: int, where: Array | None, xp: Any) -> Scaled:
+    """Return ``(x - max) * (1/T)``, or its limit at T = 0 and T = inf.
+
+    The maximum is subtracted first, because that is exact where it matters; and the reciprocal is multiplied,
+    because compilers turn a division by a constant into that anyway, some of them.
+    """
+    x = widen(logits, where, xp)
+    m = stop_gradient(xp.max(x, axis=axis, keepdims=True))
+    if is_limit(temperature):
+        x = stop_gradient(x)
+        return Scaled(_coldest(x, m, xp) if temperature == 0.0 else _hottest(x, xp), m, temperature)
+    working = working_dtype(x)
+    if isinstance(temperature, float):
+        temperature = Reciprocal(host_reciprocal(temperature, working))
+    if isinstance(temperature, Reciprocal):
+        return Scaled((x - m) * temperature.value, m, temperature.value)
+    c = reciprocal(temperature, working, xp)
+    if len(c.shape) == 0:
+        c = xp.reshape(c, (1,) * len(x.shape))
+    return Scaled(_scaled_by_array(x, m, c, working, xp), m, c)
+
+
+def _scaled_by_array(x: Array, m: Array, c: Array, working: str, xp: Any) -> Array:
+    d = x - m
+    gone = d == -math.inf
+    # -inf is kept out of the product: its derivative with respect to c would be 0 * inf
+    z = xp.where(gone, -math.inf, xp.where(gone, 0.0, d) * spread(c, x))
+    constant = stop_gradient(x)
+    z = xp.where(c >= LARGEST[working], _coldest(constant, m, xp), z)
+    return xp.where(c <= SMALLEST_NORMAL[working], _hottest(constant, xp), z)
+
+
+def _coldest(x: Array, m: Array, xp: Any) -> Array:
+    """Limit T = 0: 0 at the maxima, -inf elsewhere; NaN and +inf - inf stay NaN."""
+    return xp.where(x < m, -math.inf, x - m)
+
+
+def _hottest(x: Array, xp: Any) -> Array:
+    """Limit T = inf: 0 where not masked; NaN and +inf give NaN. A row of nothing but -inf stays for `log_total`."""
+    return xp.where(x == -math.inf, -math.inf, x * 0.0)
+
+
+def offset(scaled: Scaled, working: str, xp: Any) -> Array:
+    """Return m / T, or its limit: by the sign of m at T = 0, and 0 at T = inf."""
+    m, c = scaled.m, scaled.c
+    at_zero = xp.where(m > 0, math.inf, xp.where(m < 0, -math.inf, m))
+    at_inf = xp.where(xp.abs(m) < math.inf, 0.0, m)
+    if is_limit(c):
+        return at_zero if c == 0.0 else at_inf
+    product = m * c
+    if isinstance(c, float) or not hasattr(c, "shape"):
+        return product
+    return xp.where(c >= LARGEST[working], at_zero, xp.where(c <= SMALLEST_NORMAL[working], at_inf, product))
+
+
+def log_total(z: Array, axis: int, xp: Any) -> Array:
+    """log sum exp(z), where z has its maximum at 0: accurate also where one entry dominates.
+
+    One maximum is left out of the sum, and log1p puts it back: log of the whole sum would round the others
+    away. The subtracted indicator is a constant, so derivatives of any order are those of the plain form.
+    """
+    top = stop_gradient(cast(z == 0, z.dtype, xp))
+    others = accurate_sum(xp.exp(z) - top, axis=axis) + (accurate_sum(top, axis=axis) - 1.0)
+    return xp.log1p(others)

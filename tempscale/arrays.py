@@ -1,0 +1,158 @@
+"""Arrays of any framework: their namespace, into NumPy and across, and their derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tempscale._dispatch import call_backend, unwrap
+from tempscale.backend import Array, ArrayFunction
+
+__all__ = ["array_namespace", "convert", "custom_gradient", "stop_gradient", "to_numpy"]
+
+
+def array_namespace(*arrays: Array) -> Any:
+    """Return the namespace of the arrays' framework, after the Python array API standard (2024.12).
+
+    NumPy and JAX implement the standard themselves; PyTorch's is `array_api_compat.torch`. TensorFlow has
+    none: the one given here holds the functions that this library's operations are written with.
+
+    Examples
+    --------
+    >>> import numpy, tempscale
+    >>> tempscale.array_namespace(numpy.ones(3)) is numpy
+    True
+    """
+    return call_backend([unwrap(array) for array in arrays]).namespace
+
+
+def to_numpy(x: Array) -> np.ndarray[Any, Any]:
+    """Return `x` as a NumPy array of its own: detached from gradients, copied to the host.
+
+    bfloat16 becomes the bfloat16 of the package ml_dtypes.
+
+    Examples
+    --------
+    >>> import tempscale
+    >>> tempscale.to_numpy([1, 2])
+    array([1, 2])
+    """
+    x = unwrap(x)
+    backend = call_backend([x])
+    return backend.to_numpy(x) if hasattr(x, "shape") else np.asarray(x)
+
+
+def convert(x: Array, *, like: Array, dtype: str | None = None, copy: bool = True) -> Array:
+    """Return the values of `x` as an array of the framework of `like`, on the device of `like`.
+
+    Parameters
+    ----------
+    x : array
+        Array of any framework; gradients do not flow through.
+    like : array
+        Decides framework and device.
+    dtype : str, optional
+        Dtype of the result, by name. The default keeps that of `x`.
+    copy : bool, default True
+        True: the result has memory of its own. False: it shares memory with `x` through DLPack, or the
+        function raises.
+
+    Raises
+    ------
+    TypeError
+        If the framework of `like` has no such dtype as it is configured (float64 or int64 in JAX without
+        x64), so that values would be lost. Pass `dtype` to say that they may be.
+    ValueError
+        If `copy` is False and memory cannot be shared; the message says why.
+
+    Examples
+    --------
+    >>> import numpy, tempscale
+    >>> tempscale.convert([1.0, 2.0], like=numpy.zeros(1), dtype="float32").dtype
+    dtype('float32')
+    """
+    x, like = unwrap(x), unwrap(like)
+    source, target = call_backend([x]), call_backend([like])
+    if not hasattr(x, "shape"):
+        x = source.asarray(x)
+    name = source.dtype_name(x)
+    if dtype is None:
+        try:
+            target.dtype(name)
+        except TypeError as error:
+            raise TypeError(
+                f"values could be lost: {error}. Say which dtype to convert to: convert(x, like=y, dtype='float32')."
+            ) from None
+    if copy:
+        return target.asarray(source.to_numpy(x), dtype=dtype or name, like=like)
+    if dtype not in (None, name):
+        raise ValueError(f"copy=False cannot change the dtype from {name} to {dtype}: use copy=True")
+    try:
+        result = target.from_dlpack(x)
+    except Exception as error:  # each framework refuses in an exception of its own
+        raise ValueError(
+            f"{target.name} cannot share the memory of this {source.name} array: {type(error).__name__}: {error}. "
+            "Use copy=True."
+        ) from error
+    if target.device_of(result) != target.device_of(like):
+        raise ValueError(
+            f"x is on {target.device_of(result)} and like on {target.device_of(like)}: memory cannot be shared. "
+            "Use copy=True."
+        )
+    return result
+
+
+def stop_gradient(x: Array) -> Array:
+    """Return `x` as a constant to differentiation.
+
+    Examples
+    --------
+    >>> import numpy, tempscale
+    >>> float(tempscale.stop_gradient(numpy.float64(2.0)))
+    2.0
+    """
+    x = unwrap(x)
+    return call_backend([x]).stop_gradient(x)
+
+
+def custom_gradient(
+    fn: ArrayFunction,
+    *,
+    vjp: Callable[[tuple[Array, ...], Array, Array], Sequence[Array]],
+    jvp: Callable[[tuple[Array, ...], Array, tuple[Array, ...]], Array],
+) -> ArrayFunction:
+    """Give a function derivatives of your own, in every framework, for reverse and forward mode.
+
+    Parameters
+    ----------
+    fn : callable
+        From one or more arrays to one array.
+    vjp : callable
+        ``vjp(arrays, result, cotangent)``: the gradients with respect to each of `arrays`. It may be
+        differentiated again. JAX transposes `jvp` instead.
+    jvp : callable
+        ``jvp(arrays, result, tangents)``: the directional derivative, linear in `tangents`.
+
+    Returns
+    -------
+    callable
+        `fn` with those derivatives, for arrays of any framework.
+
+    Examples
+    --------
+    >>> import numpy, tempscale
+    >>> square = tempscale.custom_gradient(
+    ...     lambda x: x * x,
+    ...     vjp=lambda arrays, result, g: (2 * arrays[0] * g,),
+    ...     jvp=lambda arrays, result, tangents: 2 * arrays[0] * tangents[0],
+    ... )
+    >>> square(numpy.asarray([3.0]))
+    array([9.])
+    """
+
+    def call(*arrays: Array) -> Array:
+        return call_backend(arrays).custom_gradient(fn, vjp=vjp, jvp=jvp)(*arrays)
+
+    return call

@@ -1,0 +1,180 @@
+"""The contract between tempscale and a framework.
+
+A backend is one class. It says which arrays are its own, moves them to and from NumPy, and offers the
+framework's transforms under common names. It holds no mathematics: an operation is written once on
+`Backend.namespace` and may be given a faster native by the backend's package.
+
+To add one, write the class, put a `BackendEntry` beside it in a module that does not import the framework,
+and name that object in the entry-point group ``tempscale.backends``:
+
+.. code-block:: toml
+
+    [project.entry-points."tempscale.backends"]
+    mylib = "tempscale_mylib:entry"
+
+The module that holds the class is imported the first time an array of the framework is seen, not before.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+
+__all__ = ["Array", "ArrayFunction", "Backend", "BackendEntry", "BackendUnavailableError"]
+
+Array: TypeAlias = Any
+"""An array of whichever framework the caller uses. No type can name all of them."""
+
+ArrayFunction: TypeAlias = Callable[..., Array]
+
+
+class BackendUnavailableError(ImportError):
+    """A backend was asked for by name and cannot be had: not installed, or broken when imported."""
+
+
+@dataclass(frozen=True)
+class BackendEntry:
+    """What an entry point names: enough to recognise a framework without importing it.
+
+    Parameters
+    ----------
+    framework : str
+        Top-level module of the framework, as it appears in ``sys.modules``.
+    target : str
+        ``"package.module:Class"``, the `Backend` subclass. Importing it may import the framework.
+    requirement : str
+        What installs the framework, as one would write it behind ``pip install``.
+    """
+
+    framework: str
+    target: str
+    requirement: str
+
+
+class Backend(ABC):
+    """One framework, as tempscale sees it.
+
+    Arrays in, arrays out: every method takes and returns the framework's own arrays, on the device they
+    are on. Dtypes are named by strings (``"float32"``, ``"bfloat16"``), so that no framework's dtype
+    objects appear outside its backend.
+    """
+
+    name: ClassVar[str]
+    """The name by which `tempscale.get_backend` finds it."""
+
+    array_types: tuple[type, ...]
+    """Types whose instances (by `isinstance`, tracers included) are this backend's arrays."""
+
+    compilers: tuple[str, ...] = ()
+    """Names of the ways in which `jit` can compile, the default first. Empty: the framework compiles nothing."""
+
+    # Identity and devices
+
+    @property
+    @abstractmethod
+    def version(self) -> str:
+        """Version of the framework."""
+
+    @abstractmethod
+    def devices(self) -> tuple[str, ...]:
+        """Names of the devices that are present, the default first."""
+
+    @abstractmethod
+    def device_of(self, x: Array) -> str:
+        """Name of the device that holds `x`."""
+
+    def settings(self) -> dict[str, str]:
+        """Return settings of the framework that change results (``{"x64": "off"}``), for reports."""
+        return {}
+
+    # Arrays
+
+    @property
+    @abstractmethod
+    def namespace(self) -> Any:
+        """The framework's namespace after the Python array API standard."""
+
+    @abstractmethod
+    def shape(self, x: Array) -> tuple[int | None, ...]:
+        """Shape of `x`; None where a traced dimension is not known yet."""
+
+    @abstractmethod
+    def dtype_name(self, x: Array) -> str:
+        """Name of the dtype of `x`: ``"float32"``, ``"bfloat16"``, ``"int64"``, ``"bool"``, ..."""
+
+    @abstractmethod
+    def dtype(self, name: str) -> Any:
+        """Return the framework's dtype object of that name; `TypeError` if it has none (or not as configured)."""
+
+    @abstractmethod
+    def default_float(self) -> str:
+        """Name of the dtype in which the framework computes with Python floats."""
+
+    @abstractmethod
+    def asarray(
+        self, obj: Any, *, dtype: str | None = None, like: Array | None = None, device: str | None = None
+    ) -> Array:
+        """Make an array from numbers, nested lists, a NumPy array or an own array, on `device` or that of `like`.
+
+        A NumPy array is copied. A bfloat16 NumPy array (ml_dtypes) stays bfloat16.
+        """
+
+    @abstractmethod
+    def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:
+        """Copy `x` to the host as a NumPy array, detached from any gradient; bfloat16 through ml_dtypes."""
+
+    @abstractmethod
+    def from_dlpack(self, x: Array) -> Array:
+        """Take over another framework's array through DLPack without copying, or raise."""
+
+    @abstractmethod
+    def is_traced(self, x: Array) -> bool:
+        """Whether the values of `x` are not there to look at, because a function is being compiled."""
+
+    # Transforms
+
+    @abstractmethod
+    def stop_gradient(self, x: Array) -> Array:
+        """`x`, as a constant to differentiation."""
+
+    @abstractmethod
+    def custom_gradient(
+        self,
+        fn: ArrayFunction,
+        *,
+        vjp: Callable[[tuple[Array, ...], Array, Array], Sequence[Array]],
+        jvp: Callable[[tuple[Array, ...], Array, tuple[Array, ...]], Array],
+    ) -> ArrayFunction:
+        """Give `fn` (arrays to one array) derivatives of your own; see `tempscale.custom_gradient`."""
+
+    @abstractmethod
+    def vjp(self, fn: ArrayFunction, arrays: Sequence[Array], cotangent: Array) -> tuple[Array, ...]:
+        """Gradients of ``sum(fn(*arrays) * cotangent)`` with respect to each of `arrays`."""
+
+    @abstractmethod
+    def jvp(self, fn: ArrayFunction, arrays: Sequence[Array], tangents: Sequence[Array]) -> Array:
+        """Directional derivative of `fn` at `arrays` along `tangents`, in forward mode."""
+
+    @abstractmethod
+    def vmap(self, fn: ArrayFunction) -> ArrayFunction:
+        """Map `fn` over the first axis of all its array arguments."""
+
+    @abstractmethod
+    def jit(
+        self, fn: ArrayFunction, *, compiler: str | None = None, unknown_dims: bool = False
+    ) -> ArrayFunction:
+        """Compile `fn`, whole, with one of `compilers`; with `unknown_dims`, for every shape of its rank at once.
+
+        `NotImplementedError` where the framework compiles nothing or knows no unknown dimensions.
+        """
+
+    def compiler_problem(self, compiler: str) -> str | None:
+        """Why that compiler cannot work on this machine, and what would help; None if it can."""
+        return None
+
+
+REQUIRED_MEMBERS = tuple(sorted(Backend.__abstractmethods__ | {"name", "array_types"}))

@@ -1,0 +1,115 @@
+"""Numeric contracts: error bounds as formulas, in one text that is documented, printed and evaluated.
+
+A contract bounds ``|computed - exact|`` for every element, where *exact* is the result for the exact values
+of the inputs. Its formula is an expression in
+
+* ``u``, half an ulp of 1 in the working precision (2^-24 for float16, bfloat16 and float32; 2^-53 for float64),
+* ``tiny``, the smallest normal number of the working precision (TensorFlow and JAX flush what is below),
+* ``n``, the number of classes, and
+* the quantities that condition the operation, which its legend names.
+
+For float16 and bfloat16 one rounding of the exact result is added: half the spacing of the dtype there.
+"""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Contract", "Specification"]
+
+
+def _row_sum(x: Any) -> Any:
+    return np.sum(x, axis=-1, keepdims=True)
+
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "abs": np.abs,
+    "log": np.log,
+    "log2": np.log2,
+    "min": np.minimum,
+    "sum": _row_sum,
+}
+
+
+@dataclass(frozen=True)
+class Contract:
+    """Error bounds of an operation and of its gradients.
+
+    Parameters
+    ----------
+    value : str
+        Bound on the error of each element of the result. ``sum`` runs along the classes.
+    gradients : mapping of str to str
+        Bound on the error of the gradient with respect to each argument, by the argument's name, for a
+        cotangent ``g``.
+    legend : mapping of str to str
+        What the quantities in the formulas are.
+
+    Examples
+    --------
+    >>> contract = Contract("(3*abs(z) + 8 + log2(n)) * u * p + tiny", legend={"p": "the exact result"})
+    >>> contract.bound(z=0.0, n=8, u=2.0**-24, p=0.5, tiny=0.0) == 11 * 2.0**-25
+    True
+    """
+
+    value: str
+    gradients: Mapping[str, str] = field(default_factory=dict)
+    legend: Mapping[str, str] = field(default_factory=dict)
+
+    def bound(self, of: str | None = None, /, **quantities: Any) -> Any:
+        """Evaluate the bound for the value, or for the gradient with respect to the argument `of`."""
+        formula = self.value if of is None else self.gradients[of]
+        # The formula is this library's or a test author's own code, written as text so that it can be shown.
+        return eval(compile(formula, "<contract>", "eval"), {"__builtins__": {}}, {**_FUNCTIONS, **quantities})
+
+    def text(self) -> str:
+        """Return the contract as lines of text: the same for the docs, the report and the docstring."""
+        lines = [f"|error| <= {self.value}"]
+        lines += [f"|error of d/d{name}| <= {formula}" for name, formula in self.gradients.items()]
+        lines += [f"{name}: {meaning}" for name, meaning in self.legend.items()]
+        return "\n".join(lines)
+
+    def document(self, doc: str | None) -> str:
+        """Return `doc` with the contract put in the place of the words ``(numeric contract)``, or at its end."""
+        doc = inspect.cleandoc(doc or "")
+        block = "Numeric contract (see `tempscale.contracts`)::\n\n" + textwrap.indent(self.text(), "    ")
+        return doc.replace("(numeric contract)", block) if "(numeric contract)" in doc else f"{doc}\n\n{block}\n"
+
+
+@dataclass(frozen=True)
+class Specification:
+    """What an operation has to compute, and how exactly: all that the conformance run needs to know of it.
+
+    Parameters
+    ----------
+    contract : Contract
+        The error bounds.
+    reference : callable
+        The operation in NumPy at a higher precision than is tested, on rows (the classes are the last axis).
+        Its parameters name the operands that the run supplies: ``logits``, ``p_logits``, ``q_logits``,
+        ``labels`` and ``temperature`` (shape ``(rows, 1)``). It returns a dict of the exact ``value``, the
+        quantities of the contract, and ``gradients``: a function of a cotangent ``g`` (shaped as the value)
+        that returns a dict of exact gradients by operand, and of further quantities.
+    variants : mapping of str to mapping
+        Sets of keyword options to run the operation with, by a name for the report. They are passed to the
+        reference as well.
+    """
+
+    contract: Contract
+    reference: Callable[..., dict[str, Any]]
+    variants: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"": {}})
+
+    @property
+    def operands(self) -> tuple[str, ...]:
+        """Names of the operands, in the order in which the operation takes them; temperature aside."""
+        return tuple(
+            name
+            for name, parameter in inspect.signature(self.reference).parameters.items()
+            if parameter.kind is not parameter.KEYWORD_ONLY and name != "temperature"
+        )

@@ -1,0 +1,303 @@
+"""Losses on logits."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+
+from tempscale import _wide
+from tempscale._agnostic import INJECTED, agnostic
+from tempscale._arguments import FLOATS, INTEGERS, as_axis, as_float, as_temperature
+from tempscale._checks import check_labels, check_logits, checking
+from tempscale._dispatch import is_number
+from tempscale._scaling import accurate_sum, axis_size, cast, scale
+from tempscale.backend import Array, Backend
+from tempscale.contracts import Contract
+from tempscale.probability import log_probability
+
+__all__ = ["cross_entropy"]
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def _prepare(
+    backend: Backend,
+    logits: Array,
+    labels: Array,
+    /,
+    *,
+    temperature: Any = 1.0,
+    label_smoothing: float = 0.0,
+    class_weights: Any = None,
+    ignore_index: int | None = None,
+    reduction: str = "mean",
+    axis: int = -1,
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    logits = as_float(backend, logits, "logits")
+    axis = as_axis(backend, logits, axis, "logits")
+    temperature = as_temperature(backend, temperature, logits, axis)
+    if is_number(labels):
+        labels = backend.asarray(labels, like=logits)
+    _check_label_shape(backend, logits, labels, axis)
+    if backend.dtype_name(labels) in FLOATS and ignore_index is not None:
+        raise ValueError(
+            "ignore_index is for labels that are classes; give an example with probability labels a weight of 0, or "
+            "leave it out"
+        )
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise ValueError(f"label_smoothing is {label_smoothing}, expected a number between 0 and 1")
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"reduction is {reduction!r}, expected one of {', '.join(map(repr, REDUCTIONS))}")
+    if class_weights is not None:
+        classes = backend.shape(logits)[axis]
+        given = backend.shape(class_weights)
+        if len(given) != 1 or (None not in (given[0], classes) and given[0] != classes):
+            raise ValueError(f"class_weights has shape {given}, expected one weight per class, ({classes},)")
+    if checking():
+        check_logits(backend, logits, None, axis, "logits")
+        if backend.dtype_name(labels) in INTEGERS:
+            check_labels(backend, labels, logits.shape[axis], ignore_index)
+    options = {"temperature": temperature, "label_smoothing": float(label_smoothing), "axis": axis}
+    return (logits, labels), {
+        **options,
+        "class_weights": class_weights,
+        "ignore_index": ignore_index,
+        "reduction": reduction,
+    }
+
+
+def _check_label_shape(backend: Backend, logits: Array, labels: Array, axis: int) -> None:
+    dtype, given, shape = backend.dtype_name(labels), backend.shape(labels), backend.shape(logits)
+    if dtype in INTEGERS:
+        want, what = shape[:axis] + shape[axis + 1 :], "classes (integers)"
+    elif dtype in FLOATS:
+        want, what = shape, "probabilities (floats)"
+    else:
+        raise TypeError(f"labels is {dtype}, expected integers (classes) or floats (probabilities)")
+    if len(given) != len(want) or any(None not in (g, w) and g != w for g, w in zip(given, want, strict=True)):
+        raise ValueError(
+            f"labels has shape {given}, expected {want}: labels that are {what} for logits of shape {shape} with "
+            f"classes on axis {axis}"
+        )
+
+
+@agnostic(prepare=_prepare, arrays=("temperature", "class_weights"))
+def cross_entropy(
+    logits: Array,
+    labels: Array,
+    /,
+    *,
+    temperature: Any = 1.0,
+    label_smoothing: float = 0.0,
+    class_weights: Array | None = None,
+    ignore_index: int | None = None,
+    reduction: Literal["mean", "sum", "none"] = "mean",
+    axis: int = -1,
+    xp: Any = INJECTED,
+) -> Array:
+    """Cross-entropy of softmax(logits / T) under the labels, in nats.
+
+    Parameters
+    ----------
+    logits : array
+        As for `softmax`.
+    labels : array
+        Classes: integers, shaped as `logits` without `axis`. Or probabilities: floats, shaped as `logits`. They
+        are taken as they are, and need not sum to 1.
+    temperature : float or array, default 1
+        As for `softmax`.
+    label_smoothing : float, default 0
+        Replaces the target t by (1 - s) t + s / n, over all n classes.
+    class_weights : array, optional
+        One weight per class; multiplies the class's term.
+    ignore_index : int, optional
+        A label of this value contributes neither loss nor weight. There is none by default.
+    reduction : {"mean", "sum", "none"}, default "mean"
+        "mean" divides the sum by the summed weight of the labels (without class weights: by their number, or
+        the sum of the probabilities); "none" gives one loss per example, 0 where it is ignored.
+    axis : int, default -1
+        The axis of the classes.
+
+    Returns
+    -------
+    array
+        0-d, or for "none" shaped as `logits` without `axis`; dtype and device of `logits`. A label out of
+        range gives NaN for its example, a masked class with target mass +inf, a mean over nothing NaN.
+
+    Raises
+    ------
+    TypeError
+        As for `softmax`, and for labels that are neither integers nor floats.
+    ValueError
+        As for `softmax`, and for shapes that do not fit, a smoothing outside [0, 1], an unknown reduction, an
+        `ignore_index` beside labels that are probabilities.
+
+    Notes
+    -----
+    Where the frameworks have other rules:
+
+    ==========================================  =========================================================
+    there                                       the same here
+    ==========================================  =========================================================
+    torch ignores the label -100 by itself      ``ignore_index=-100``
+    torch's mean of probability labels divides  ``cross_entropy(..., reduction="sum") / examples``
+    by the examples, whatever their weight
+    torch, label smoothing with weights: the    the same: the mean divides by the weight of the label before
+    smoothed terms weighted by their class      smoothing
+    Keras, TensorFlow: the class weights are    ``(cross_entropy(..., reduction="none") * w).mean()``
+    the caller's `sample_weight`, and the mean
+    divides by the examples
+    Keras ``from_logits=False`` clips at 1e-7   no counterpart: pass logits
+    optax masks with ``where``                  ``ignore_index``
+    torch raises for a label out of range,      NaN for that example; `tempscale.checks` raises
+    TensorFlow on CPU too, JAX clamps it
+    ==========================================  =========================================================
+
+    The bound is for one example (``reduction="none"``); a sum or mean of N adds (log2(N) + 8) u of the sum of the
+    magnitudes.
+
+    (numeric contract)
+
+    References
+    ----------
+    Label smoothing: C. Szegedy et al., "Rethinking the inception architecture", 2016, section 7.
+
+    Examples
+    --------
+    >>> import tempscale
+    >>> logits = [[2.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    >>> tempscale.cross_entropy(logits, [0, 1], reduction="none").round(4)
+    array([0.2395, 1.5514])
+    >>> float(tempscale.cross_entropy(logits, [0, 1], temperature=2.0).round(4))
+    0.9366
+    """
+    log_p = log_probability(scale(logits, temperature, axis, None, xp).z, axis, xp)
+    if class_weights is not None:
+        along_axis = [1] * len(log_p.shape)
+        along_axis[axis] = -1
+        class_weights = xp.reshape(cast(class_weights, log_p.dtype, xp), tuple(along_axis))
+    # a floating label dtype marks probabilities
+    classes = xp.isdtype(labels.dtype, "integral")
+    per_label = _of_classes if classes else _of_probabilities
+    loss, weight = per_label(log_p, labels, label_smoothing, class_weights, ignore_index, axis, xp)
+    return _reduce(loss, weight, reduction, axis, logits.dtype, xp)
+
+
+def _of_classes(
+    log_p: Array, labels: Array, smoothing: float, weights: Array | None, ignore_index: int | None, axis: int, xp: Any
+) -> tuple[Array, Array]:
+    """Loss and weight of each example, for labels that are classes."""
+    labels = xp.expand_dims(labels, axis=axis)
+    last = axis_size(log_p, axis=axis) - 1
+    valid = (labels >= 0) & (labels <= last)
+    index = xp.where(valid, labels, xp.zeros_like(labels))
+    loss = -xp.take_along_axis(log_p, index, axis=axis)
+    weight = xp.ones_like(loss)
+    if weights is not None:
+        weight = xp.take_along_axis(xp.broadcast_to(weights, log_p.shape), index, axis=axis)
+        loss = _weighted(loss, weight, xp)
+    if smoothing:
+        loss = (1.0 - smoothing) * loss + _uniform_part(log_p, smoothing, weights, axis, xp)
+    loss = xp.where(valid, loss, math.nan)
+    if ignore_index is not None:
+        ignored = labels == ignore_index
+        loss, weight = xp.where(ignored, 0.0, loss), xp.where(ignored, 0.0, weight)
+    return loss, weight
+
+
+def _of_probabilities(
+    log_p: Array, labels: Array, smoothing: float, weights: Array | None, ignore_index: None, axis: int, xp: Any
+) -> tuple[Array, Array]:
+    """Loss and weight of each example, for labels that are probabilities."""
+    target = cast(labels, log_p.dtype, xp)
+    if weights is not None:
+        target = target * weights
+    loss = accurate_sum(_weighted(-log_p, target, xp), axis=axis)
+    if smoothing:
+        loss = (1.0 - smoothing) * loss + _uniform_part(log_p, smoothing, weights, axis, xp)
+    return loss, accurate_sum(target, axis=axis)
+
+
+def _uniform_part(log_p: Array, smoothing: float, weights: Array | None, axis: int, xp: Any) -> Array:
+    """The smoothing's share of the loss: every class with the mass smoothing / n."""
+    terms = -log_p if weights is None else _weighted(-log_p, weights, xp)
+    count = cast(xp.ones_like(log_p), log_p.dtype, xp)
+    return accurate_sum(terms, axis=axis) * (smoothing / accurate_sum(count, axis=axis))
+
+
+def _weighted(loss: Array, weight: Array, xp: Any) -> Array:
+    """`weight * loss`, where a weight of 0 makes even an infinite loss 0."""
+    none = (weight == 0) & (loss == math.inf)
+    return weight * xp.where(none, 0.0, loss)
+
+
+def _reduce(loss: Array, weight: Array, reduction: str, axis: int, dtype: Any, xp: Any) -> Array:
+    if reduction == "none":
+        return cast(xp.squeeze(loss, axis=axis), dtype, xp)
+    total = accurate_sum(xp.reshape(loss, (-1,)), axis=0)
+    if reduction == "mean":
+        total = total / accurate_sum(xp.reshape(weight, (-1,)), axis=0)
+    return cast(xp.reshape(total, ()), dtype, xp)
+
+
+@cross_entropy.specified_by(
+    Contract(
+        "(sum(w * E) + (8 + 2*log2(n)) * sum(w * abs(l))) * u + 4*n*tiny",
+        gradients={
+            "logits": (
+                "(p * (3*abs(z) + 3*y + 24 + 3*log2(n)) * sum(w) + 12*w) * abs(g)*r * u + 4*tiny * (1 + abs(g)*r)"
+            ),
+            "temperature": (
+                "sum(abs(z) * (p * (3*abs(z) + 3*y + 32 + 4*log2(n)) * sum(w) + (20 + log2(n))*w)) * abs(g)*r * u"
+                " + 4*tiny * (1 + n*sum(abs(z))*abs(g)*r)"
+            ),
+        },
+        legend={
+            "z": "(logits - max) / T",
+            "p, l": "softmax and log_softmax, exactly",
+            "y": "mean of |z| over all but one maximum, weighted by exp(z)",
+            "E": "the bound of log_softmax in units of u",
+            "w": "weight of the class's term: target, smoothing and class weight together",
+            "r": "1/T, 0 at the limits",
+        },
+    ),
+    variants={
+        "classes": {"reduction": "none"},
+        "probabilities": {"reduction": "none", "labels_as": "probabilities"},
+        "smoothing 0.1": {"reduction": "none", "label_smoothing": 0.1},
+    },
+)
+def _cross_entropy_reference(
+    logits: Any,
+    labels: Any,
+    temperature: Any,
+    *,
+    label_smoothing: float = 0.0,
+    class_weights: Any = 1.0,
+    ignore_index: int | None = None,
+    reduction: str = "none",
+) -> dict[str, Any]:
+    q = _wide.Partition(logits, temperature)
+    if labels.ndim == logits.ndim:
+        target, ignored = labels, np.zeros(logits.shape[:-1] + (1,), bool)
+    else:
+        target = (labels[..., None] == np.arange(q.n)) + 0 * q.r
+        target = np.where((labels[..., None] < 0) | (labels[..., None] >= q.n), np.nan, target)
+        ignored = labels[..., None] == ignore_index
+    weight = class_weights * ((1 - label_smoothing) * target + label_smoothing / q.n)
+    terms = np.where((weight == 0) & q.masked, 0, -weight * q.log_p)
+    loss = np.where(ignored, 0, _wide.row_sum(terms))
+
+    def gradients(g: Any) -> dict[str, Any]:
+        g = g[..., None]
+        live = np.where(q.masked, 0, weight)
+        to_z = (q.p * _wide.row_sum(live) - live) * g
+        return {
+            "logits": q.r * to_z,
+            "temperature": -q.r * _wide.row_sum(_wide.finite_or_zero(q.z) * to_z),
+            "g": g,
+        }
+
+    return {**q.quantities(), "w": abs(weight), "value": loss[..., 0], "gradients": gradients}

@@ -1,0 +1,556 @@
+"""Logits to probabilities, and what is said about them: softmax, log_softmax, logsumexp, entropy, kl_divergence."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tempscale import _wide
+from tempscale._agnostic import INJECTED, agnostic
+from tempscale._arguments import as_axis, as_float, as_mask, as_temperature, common_float, prepare_logits
+from tempscale._checks import check_logits, checking
+from tempscale._scaling import accurate_sum, cast, log_total, offset, scale, spread, working_dtype
+from tempscale.backend import Array, Backend
+from tempscale.contracts import Contract
+
+__all__ = ["entropy", "kl_divergence", "log_softmax", "logsumexp", "softmax"]
+
+_LEGEND = {"z": "(logits - max) / T", "p": "softmax, exactly"}
+_LOG_LEGEND = {
+    **_LEGEND,
+    "l": "log_softmax, exactly",
+    "L": "-l at the maximum, log sum exp(z)",
+    "s": "1 - exp(-L), the mass of all but one maximum",
+    "y": "mean of |z| over all but one maximum, weighted by exp(z)",
+}
+_LOG_ERROR = "3*abs(z) + (3*y + 8 + log2(n)) * s + 8*L + 2*abs(l)"
+_GRADIENT_LEGEND = {"a": "p * (|g| + sum(p |g|)) / T", "b": "p * sum(p |g z|) / T; both 0 at the limits of T"}
+
+
+@agnostic(prepare=prepare_logits, arrays=("temperature", "where"))
+def softmax(
+    logits: Array, /, *, temperature: Any = 1.0, axis: int = -1, where: Array | None = None, xp: Any = INJECTED
+) -> Array:
+    """Probabilities exp(logits / T) / sum(exp(logits / T)).
+
+    Parameters
+    ----------
+    logits : array
+        Floats of any shape with at least one axis; -inf marks a masked entry. Integers are computed in the
+        framework's default float dtype.
+    temperature : float or array, default 1
+        T >= 0: a number, a 0-d array, or one per row (the rank of `logits`, size 1 on `axis`). 0 and inf give
+        the limits: all mass on the maximum, shared by exact ties; uniform over what is not masked.
+    axis : int, default -1
+        The axis of the classes.
+    where : array of bool, optional
+        Broadcasts to `logits`; False masks an entry, as -inf does.
+
+    Returns
+    -------
+    array
+        Shape, dtype and device of `logits`. A masked entry is exactly 0. A row with NaN, with +inf, or with
+        nothing but masked entries is NaN; so is one with an array temperature that is negative or NaN.
+
+    Raises
+    ------
+    TypeError
+        For boolean or complex logits, arrays of two frameworks, a mask that is not boolean.
+    ValueError
+        For a negative or NaN number as temperature, an axis that does not exist or is empty, shapes that do
+        not fit.
+
+    Notes
+    -----
+    Computed in float32 for float16, bfloat16 and float32, else in float64; the maximum is subtracted before the
+    reciprocal of T is multiplied, which `softmax(logits / T)` does not.
+
+    (numeric contract)
+
+    References
+    ----------
+    J. S. Bridle, "Probabilistic interpretation of feedforward classification network outputs", 1990. Temperature:
+    G. Hinton, O. Vinyals, J. Dean, "Distilling the knowledge in a neural network", 2015, eq. 1.
+
+    Examples
+    --------
+    >>> import tempscale
+    >>> tempscale.softmax([1.0, 2.0, 3.0], temperature=0.5).round(3)
+    array([0.016, 0.117, 0.867])
+    """
+    e = xp.exp(scale(logits, temperature, axis, where, xp).z)
+    p = e * spread(1.0 / accurate_sum(e, axis=axis), e)
+    return cast(p, logits.dtype, xp)
+
+
+@softmax.specified_by(
+    Contract(
+        "(3*abs(z) + 8 + log2(n)) * u * p + tiny",
+        gradients={
+            "logits": "((3*abs(z) + 20 + 2*log2(n)) * a + 3*b) * u + tiny * (1 + a)",
+            "temperature": (
+                "sum(abs(z) * ((3*abs(z) + 28 + 3*log2(n)) * a + 3*b)) * u + tiny * (1 + n * sum(abs(z) * a))"
+            ),
+        },
+        legend={**_LEGEND, **_GRADIENT_LEGEND},
+    )
+)
+def _softmax_reference(logits: Any, temperature: Any) -> dict[str, Any]:
+    q = _wide.Partition(logits, temperature)
+
+    def gradients(g: Any) -> dict[str, Any]:
+        p_g = _wide.row_sum(q.p * g)
+        size = _wide.row_sum(q.p * abs(g))
+        to_z = q.p * (g - p_g)
+        return {
+            "logits": q.r * to_z,
+            "temperature": -q.r * _wide.row_sum(_wide.finite_or_zero(q.z) * to_z),
+            "a": q.r * q.p * (abs(g) + size),
+            "b": q.r * q.p * _wide.row_sum(q.p * abs(g) * q.abs_z),
+        }
+
+    return {**q.quantities(), "value": q.p, "gradients": gradients}
+
+
+@agnostic(prepare=prepare_logits, arrays=("temperature", "where"))
+def log_softmax(
+    logits: Array, /, *, temperature: Any = 1.0, axis: int = -1, where: Array | None = None, xp: Any = INJECTED
+) -> Array:
+    """Log-probabilities, log(softmax(logits / T)), in nats, without the cancellation of that form.
+
+    Parameters
+    ----------
+    logits, temperature, axis, where
+        As for `softmax`.
+
+    Returns
+    -------
+    array
+        Shape, dtype and device of `logits`. A masked entry is -inf; invalid rows are NaN as for `softmax`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `softmax`.
+
+    Notes
+    -----
+    ``log(softmax(x))`` is -inf where a probability underflows, and ``z - log(sum(exp(z)))`` is 0 at an entry
+    that dominates. This function computes ``z - log1p(sum of the others)`` and is accurate in both places.
+
+    (numeric contract)
+
+    References
+    ----------
+    P. Blanchard, D. J. Higham, N. J. Higham, "Accurately computing the log-sum-exp and softmax functions", IMA
+    J. Numer. Anal. 41 (2021).
+
+    Examples
+    --------
+    >>> import numpy, tempscale
+    >>> x = numpy.asarray([0.0, -200.0], dtype="float32")
+    >>> with numpy.errstate(divide="ignore"):
+    ...     numpy.log(tempscale.softmax(x))
+    array([  0., -inf], dtype=float32)
+    >>> tempscale.log_softmax(x)
+    array([   0., -200.], dtype=float32)
+    """
+    z = scale(logits, temperature, axis, where, xp).z
+    return cast(log_probability(z, axis, xp), logits.dtype, xp)
+
+
+def log_probability(z: Array, axis: int, xp: Any) -> Array:
+    # a masked entry is the constant -inf, so that no gradient reaches or leaves it
+    return xp.where(z == -math.inf, -math.inf, z - spread(log_total(z, axis, xp), z))
+
+
+@log_softmax.specified_by(
+    Contract(
+        f"({_LOG_ERROR}) * u + tiny",
+        gradients={
+            "logits": "((3*abs(z) + 3*y + 20 + 2*log2(n)) * a + 4*abs(g)*r) * u + tiny * (1 + a)",
+            "temperature": (
+                "sum(abs(z) * ((3*abs(z) + 3*y + 28 + 3*log2(n)) * a + (12 + log2(n)) * abs(g)*r)) * u"
+                " + tiny * (1 + n * sum(abs(z) * a))"
+            ),
+        },
+        legend={**_LOG_LEGEND, "r": "1/T, 0 at the limits", "a": "p * sum(|g|) * r"},
+    )
+)
+def _log_softmax_reference(logits: Any, temperature: Any) -> dict[str, Any]:
+    q = _wide.Partition(logits, temperature)
+
+    def gradients(g: Any) -> dict[str, Any]:
+        g = np.where(q.masked, 0, g)
+        to_z = g - q.p * _wide.row_sum(g)
+        return {
+            "logits": q.r * to_z,
+            "temperature": -q.r * _wide.row_sum(_wide.finite_or_zero(q.z) * to_z),
+            "a": q.r * q.p * _wide.row_sum(abs(g)),
+            "g": g,
+        }
+
+    return {**q.quantities(), "value": q.log_p, "gradients": gradients}
+
+
+def _prepare_reduction(
+    backend: Backend, logits: Array, /, *, keepdims: bool = False, **options: Any
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    args, options = prepare_logits(backend, logits, **options)
+    return args, {**options, "keepdims": bool(keepdims)}
+
+
+def _reduced(row: Array, logits: Array, axis: int, keepdims: bool, xp: Any) -> Array:
+    return cast(row if keepdims else xp.squeeze(row, axis=axis), logits.dtype, xp)
+
+
+@agnostic(prepare=_prepare_reduction, arrays=("temperature", "where"))
+def logsumexp(
+    logits: Array,
+    /,
+    *,
+    temperature: Any = 1.0,
+    axis: int = -1,
+    where: Array | None = None,
+    keepdims: bool = False,
+    xp: Any = INJECTED,
+) -> Array:
+    """Logarithm of the partition function, log(sum(exp(logits / T))), in nats.
+
+    Parameters
+    ----------
+    logits, temperature, axis, where
+        As for `softmax`.
+    keepdims : bool, default False
+        Keep `axis` with size 1.
+
+    Returns
+    -------
+    array
+        The shape of `logits` without `axis`, the dtype and device of `logits`. NaN if any entry is NaN, else
+        +inf if any is +inf; -inf if all are masked. At T = 0 it is +inf, 0 or -inf by the sign of the maximum,
+        and the log of the number of maxima where that is 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `softmax`.
+
+    Notes
+    -----
+    (numeric contract)
+
+    References
+    ----------
+    P. Blanchard, D. J. Higham, N. J. Higham, "Accurately computing the log-sum-exp and softmax functions", IMA
+    J. Numer. Anal. 41 (2021).
+
+    Examples
+    --------
+    >>> import tempscale
+    >>> float(tempscale.logsumexp([1000.0, 1000.0], temperature=2.0).round(4))
+    500.6931
+    """
+    scaled = scale(logits, temperature, axis, where, xp)
+    shift = offset(scaled, working_dtype(logits), xp)
+    total = shift + log_total(scaled.z, axis, xp)
+    # where the maximum is infinite it is the result; a NaN in the row has made the maximum NaN
+    infinite = (scaled.m == math.inf) | (scaled.m == -math.inf)
+    total = xp.where(infinite & (scaled.c == scaled.c), scaled.m, total)
+    return _reduced(total, logits, axis, keepdims, xp)
+
+
+@logsumexp.specified_by(
+    Contract(
+        "(3*abs(m)*r + (3*y + 8 + log2(n)) * s + 8*L + 2*abs(A)) * u + tiny",
+        gradients={
+            "logits": "(3*abs(z) + 3*y + 16 + log2(n)) * a * u + tiny * (1 + abs(g)*r)",
+            "temperature": (
+                "(8*abs(m)*r + sum(p*abs(z) * (3*abs(z) + 3*y + 28 + 2*log2(n)))) * abs(g)*r * u"
+                " + tiny * (1 + n*abs(g)*r)"
+            ),
+        },
+        legend={
+            **_LOG_LEGEND,
+            "m": "the maximum of the row",
+            "A": "logsumexp, exactly",
+            "r": "1/T, 0 at the limits",
+            "a": "p * |g| * r",
+        },
+    )
+)
+def _logsumexp_reference(logits: Any, temperature: Any) -> dict[str, Any]:
+    q = _wide.Partition(logits, temperature)
+    value = q.log_sum_exp(logits, temperature)
+
+    def gradients(g: Any) -> dict[str, Any]:
+        g = g[..., None]
+        mean_z = _wide.row_sum(q.p * _wide.finite_or_zero(q.z))
+        return {
+            "logits": q.r * q.p * g,
+            "temperature": -q.r * g * (_wide.finite_or_zero(q.m) * q.r + mean_z),
+            "a": q.r * q.p * abs(g),
+            "g": g,
+        }
+
+    quantities = {**q.quantities(), "m": _wide.finite_or_zero(q.m), "A": _wide.finite_or_zero(value)}
+    return {**quantities, "value": value[..., 0], "gradients": gradients}
+
+
+@agnostic(prepare=_prepare_reduction, arrays=("temperature", "where"))
+def entropy(
+    logits: Array,
+    /,
+    *,
+    temperature: Any = 1.0,
+    axis: int = -1,
+    where: Array | None = None,
+    keepdims: bool = False,
+    xp: Any = INJECTED,
+) -> Array:
+    """Shannon entropy of softmax(logits / T), in nats (divide by log(2) for bits).
+
+    Parameters
+    ----------
+    logits, temperature, axis, where
+        As for `softmax`.
+    keepdims : bool, default False
+        Keep `axis` with size 1.
+
+    Returns
+    -------
+    array
+        The shape of `logits` without `axis`, the dtype and device of `logits`; between 0 and log(n). A masked
+        entry contributes nothing; invalid rows are NaN as for `softmax`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `softmax`.
+
+    Notes
+    -----
+    (numeric contract)
+
+    References
+    ----------
+    C. E. Shannon, "A mathematical theory of communication", 1948.
+
+    Examples
+    --------
+    >>> import math, tempscale
+    >>> bool(abs(tempscale.entropy([0.0] * 8) - math.log(8)) < 1e-15)
+    True
+    """
+    log_p = log_probability(scale(logits, temperature, axis, where, xp).z, axis, xp)
+    surprise = xp.where(log_p == -math.inf, 0.0, -log_p)
+    total = accurate_sum(xp.exp(log_p) * surprise, axis=axis)
+    return _reduced(total, logits, axis, keepdims, xp)
+
+
+@entropy.specified_by(
+    Contract(
+        "(sum(p*abs(l) * (3*abs(z) + 3*y + 16 + log2(n)) + p*E) + (4 + log2(n))*H) * u + 1024*n*tiny",
+        gradients={
+            "logits": (
+                "((E + 24 + 2*log2(n)) * a + p*abs(g)*r * sum(p*(abs(l) + 1) * (E + 16 + log2(n)))) * u"
+                " + 1024*n*tiny * (1 + abs(g)*r)"
+            ),
+            "temperature": (
+                "sum(abs(z) * ((E + 32 + 3*log2(n)) * a"
+                " + p*abs(g)*r * sum(p*(abs(l) + 1) * (E + 16 + log2(n))))) * u"
+                " + 1024*n*tiny * (1 + abs(g)*r) * (1 + sum(abs(z)))"
+            ),
+        },
+        legend={
+            **_LOG_LEGEND,
+            "E": "the bound of log_softmax in units of u",
+            "H": "the entropy, exactly",
+            "r": "1/T, 0 at the limits",
+            "a": "p * (|l| + H + 2) * |g| * r",
+        },
+    )
+)
+def _entropy_reference(logits: Any, temperature: Any) -> dict[str, Any]:
+    q = _wide.Partition(logits, temperature)
+    surprise = -_wide.finite_or_zero(q.log_p)
+    entropy = _wide.row_sum(q.p * surprise)
+
+    def gradients(g: Any) -> dict[str, Any]:
+        g = g[..., None]
+        to_z = q.p * (surprise - entropy) * g
+        return {
+            "logits": q.r * to_z,
+            "temperature": -q.r * _wide.row_sum(_wide.finite_or_zero(q.z) * to_z),
+            "a": q.r * q.p * (abs(surprise) + entropy + 2) * abs(g),
+            "g": g,
+        }
+
+    return {**q.quantities(), "H": entropy, "value": entropy[..., 0], "gradients": gradients}
+
+
+def _prepare_kl(
+    backend: Backend,
+    p_logits: Array,
+    q_logits: Array,
+    /,
+    *,
+    temperature: Any = 1.0,
+    q_temperature: Any = None,
+    axis: int = -1,
+    where: Any = None,
+    keepdims: bool = False,
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    p, q = as_float(backend, p_logits, "p_logits"), as_float(backend, q_logits, "q_logits")
+    if backend.shape(p) != backend.shape(q):
+        raise ValueError(
+            f"p_logits has shape {backend.shape(p)} and q_logits {backend.shape(q)}, expected the same shape"
+        )
+    p, q = common_float(backend, p, q)
+    axis = as_axis(backend, p, axis, "p_logits")
+    temperature = as_temperature(backend, temperature, p, axis)
+    if q_temperature is None:
+        q_temperature = temperature
+    else:
+        q_temperature = as_temperature(backend, q_temperature, q, axis, "q_temperature")
+    where = as_mask(backend, where, p)
+    if checking():
+        check_logits(backend, p, where, axis, "p_logits")
+        check_logits(backend, q, where, axis, "q_logits")
+    options = {"temperature": temperature, "q_temperature": q_temperature, "axis": axis, "where": where}
+    return (p, q), {**options, "keepdims": bool(keepdims)}
+
+
+@agnostic(prepare=_prepare_kl, arrays=("temperature", "q_temperature", "where"))
+def kl_divergence(
+    p_logits: Array,
+    q_logits: Array,
+    /,
+    *,
+    temperature: Any = 1.0,
+    q_temperature: Any = None,
+    axis: int = -1,
+    where: Array | None = None,
+    keepdims: bool = False,
+    xp: Any = INJECTED,
+) -> Array:
+    """Kullback-Leibler divergence KL(p || q) of two softmax distributions, in nats.
+
+    Parameters
+    ----------
+    p_logits, q_logits : array
+        Logits of the distribution that is averaged over (the teacher) and of the other (the student), of one
+        shape. Two float dtypes are promoted as the array API standard says.
+    temperature : float or array, default 1
+        Temperature of p, and of q unless `q_temperature` is given. Shapes as for `softmax`.
+    q_temperature : float or array, optional
+        Temperature of q.
+    axis, where
+        As for `softmax`; `where` masks both.
+    keepdims : bool, default False
+        Keep `axis` with size 1.
+
+    Returns
+    -------
+    array
+        One value per row, in the common dtype. Where p is masked nothing is contributed; where q is masked and
+        p is not, the result is +inf. Invalid rows are NaN.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `softmax`, and `ValueError` if the shapes differ.
+
+    Notes
+    -----
+    The frameworks take other arguments. For the same number:
+
+    ==================================================  =====================================================
+    here                                                there
+    ==================================================  =====================================================
+    ``kl_divergence(p, q).mean()``                      ``torch.nn.functional.kl_div(log_softmax(q),
+                                                        log_softmax(p), log_target=True,
+                                                        reduction="batchmean")``; ``"mean"`` divides by the
+                                                        classes as well
+    ``kl_divergence(p, q)``                             ``keras.losses.KLDivergence(reduction=None)(softmax(p),
+                                                        softmax(q))`` but for its clipping of both at 1e-7
+    ``kl_divergence(p, q)``                             ``optax.losses.kl_divergence_with_log_targets(
+                                                        log_softmax(q), log_softmax(p))``
+    ``T**2 * kl_divergence(p, q, temperature=T)``       the distillation term of Hinton et al. 2015
+    ==================================================  =====================================================
+
+    Where p is near q the terms cancel, so that the bound is absolute. It holds for results below 0 as well.
+
+    (numeric contract)
+
+    References
+    ----------
+    S. Kullback, R. A. Leibler, "On information and sufficiency", 1951.
+
+    Examples
+    --------
+    >>> import tempscale
+    >>> float(tempscale.kl_divergence([0.0, 1.0], [0.0, 1.0]))
+    0.0
+    >>> float(tempscale.kl_divergence([0.0, 0.0], [0.0, float("-inf")]))
+    inf
+    """
+    log_p = log_probability(scale(p_logits, temperature, axis, where, xp).z, axis, xp)
+    log_q = log_probability(scale(q_logits, q_temperature, axis, where, xp).z, axis, xp)
+    no_p, no_q = log_p == -math.inf, log_q == -math.inf
+    ratio = xp.where(no_p | no_q, 0.0, log_p) - xp.where(no_p | no_q, 0.0, log_q)
+    terms = xp.where(no_q & (log_p > -math.inf), math.inf, xp.exp(log_p) * ratio)
+    return _reduced(accurate_sum(terms, axis=axis), p_logits, axis, keepdims, xp)
+
+
+@kl_divergence.specified_by(
+    Contract(
+        "sum(p * (E_p + E_q + (E_p + 8 + log2(n)) * (abs(l_p) + abs(l_q)))) * u + 2048*n*tiny",
+        gradients={
+            "p_logits": (
+                "((E_p + 24 + 2*log2(n)) * a + p*abs(g)*r * (E_p + E_q"
+                " + sum(p*((E_p + 16 + log2(n)) * (abs(l_p) + abs(l_q) + 1) + E_q)))) * u"
+                " + 2048*n*tiny * (1 + abs(g)*r)"
+            ),
+            "q_logits": (
+                "(p * (E_p + 12) + q * (E_q + 24 + 2*log2(n) + sum(p * E_p))) * abs(g)*r * u"
+                " + 4*n*tiny * (1 + abs(g)*r)"
+            ),
+        },
+        legend={
+            "p, q": "the two softmax distributions, exactly",
+            "l_p, l_q": "their logarithms",
+            "E_p, E_q": "the bounds of their log_softmax in units of u",
+            "r": "1/T, 0 at the limits",
+            "a": "p * (|l_p| + |l_q| + 1 + sum(p * (|l_p| + |l_q| + 1))) * |g| * r",
+        },
+    )
+)
+def _kl_reference(p_logits: Any, q_logits: Any, temperature: Any) -> dict[str, Any]:
+    p, q = _wide.Partition(p_logits, temperature), _wide.Partition(q_logits, temperature)
+    l_p, l_q = _wide.finite_or_zero(p.log_p), _wide.finite_or_zero(q.log_p)
+    impossible = (q.log_p == -np.inf) & (p.log_p > -np.inf)
+    terms = np.where(impossible, np.inf, np.where(p.p == 0, 0 * p.p, p.p * (l_p - l_q)))
+    value = _wide.row_sum(terms)
+
+    def gradients(g: Any) -> dict[str, Any]:
+        g = g[..., None]
+        ratio = np.where(impossible, 0, l_p - l_q)
+        size = abs(l_p) + abs(l_q) + 1
+        possible = np.where(impossible, 0, p.p)
+        to_p = possible * (ratio + 1) - p.p * _wide.row_sum(possible * (ratio + 1))
+        return {
+            "p_logits": p.r * to_p * g,
+            "q_logits": p.r * (q.p * _wide.row_sum(possible) - possible) * g,
+            "a": p.r * p.p * (size + _wide.row_sum(p.p * size)) * abs(g),
+            "g": g,
+        }
+
+    return {
+        **{"n": p.n, "p": p.p, "q": q.p, "l_p": l_p, "l_q": l_q, "r": p.r},
+        **{"E_p": p.log_error(), "E_q": q.log_error()},
+        "value": value[..., 0],
+        "gradients": gradients,
+    }
