@@ -7,40 +7,32 @@ compared with the array types of the frameworks that are already imported.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from tempscale._registry import candidates, constant_while_tracing, get_backend, lock, on_change
+from tempscale._registry import candidates, constant_while_tracing, get_backend, loaded, lock, on_change
 from tempscale.backend import Array, Backend, BackendUnavailableError
 
 DEFAULT = "numpy"  # for calls with nothing but numbers and lists
 
 
-class _Special:
-    """What a type can be, other than a backend's array."""
+# What a type can be, other than the name of the backend whose arrays it holds.
+NUMBER = "a number: weak, takes the dtype of the arrays beside it"
+SEQUENCE = "a list or tuple: becomes an array of the kind beside it"
+KERAS_VARIABLE = "a Keras variable: its value is an array of the framework that Keras runs on"
+OTHER = "not an array"
+_NO_ARRAY = (NUMBER, SEQUENCE, KERAS_VARIABLE, OTHER)
 
-    def __init__(self, meaning: str) -> None:
-        self.meaning = meaning
-
-    def __repr__(self) -> str:
-        return f"<{self.meaning}>"
-
-
-NUMBER = _Special("a number: weak, takes the dtype of the arrays beside it")
-SEQUENCE = _Special("a list or tuple: becomes an array of the kind beside it")
-KERAS_VARIABLE = _Special("a Keras variable: its value is an array of the framework that Keras runs on")
-OTHER = _Special("not an array")
-
-Owner: TypeAlias = Backend | _Special
-
-_owners: dict[type, Owner] = {}
+# Names, not backends: torch.compile keeps a string that a call returned as a constant, and can then look up
+# the backend itself, with a guard; an object that a call returned it cannot always guard.
+_owners: dict[type, str] = {}
 on_change(_owners.clear)
 
 
 @constant_while_tracing
-def owner_of(cls: type) -> Owner:
-    """Return the backend whose arrays are of type `cls`, or one of the special owners."""
+def owner_of(cls: type) -> str:
+    """Return the name of the backend whose arrays are of type `cls`, or what else it is."""
     try:
         return _owners[cls]
     except KeyError:
@@ -49,7 +41,7 @@ def owner_of(cls: type) -> Owner:
             return owner
 
 
-def _find_owner(cls: type) -> Owner:
+def _find_owner(cls: type) -> str:
     if issubclass(cls, (bool, int, float, np.generic)):
         return NUMBER
     if issubclass(cls, (list, tuple)):
@@ -66,7 +58,7 @@ def _find_owner(cls: type) -> Owner:
                 raise
             continue
         if issubclass(cls, backend.array_types):
-            return backend
+            return name
     return OTHER
 
 
@@ -90,35 +82,35 @@ def call_backend(args: Sequence[Any], keywords: Iterable[Any] = (), names: Seque
     names : sequence of str
         What to call the arguments in an error, positional ones first.
     """
-    found: Backend | None = None
+    found = ""
     at = -1
     count = len(args)
     for index, value in enumerate((*args, *keywords)):
         owner = owner_of(type(value))
-        if owner is found:
+        if owner == found:
             continue
-        if isinstance(owner, Backend):
-            if found is not None:
+        if owner not in _NO_ARRAY:
+            if found:
                 raise TypeError(_mixed((*args, *keywords), at, index, names))
             found, at = owner, index
-        elif (owner is OTHER and index < count) or isinstance(value, np.ma.MaskedArray):
+        elif (owner == OTHER and index < count) or isinstance(value, np.ma.MaskedArray):
             raise TypeError(_not_an_array(type(value)))
-    return get_backend(DEFAULT) if found is None else found
+    return loaded[found] if found else get_backend(DEFAULT)
 
 
 def unwrap(value: Any) -> Any:
     """Return the array inside a Keras variable; anything else as it is."""
-    return value.value if owner_of(type(value)) is KERAS_VARIABLE else value
+    return value.value if owner_of(type(value)) == KERAS_VARIABLE else value
 
 
 def is_number(value: Any) -> bool:
     """Whether `value` is a Python or NumPy number."""
-    return owner_of(type(value)) is NUMBER
+    return owner_of(type(value)) == NUMBER
 
 
 def is_sequence(value: Any) -> bool:
     """Whether `value` is a list or tuple."""
-    return owner_of(type(value)) is SEQUENCE
+    return owner_of(type(value)) == SEQUENCE
 
 
 def _name(index: int, names: Sequence[str]) -> str:
@@ -188,7 +180,7 @@ def explain(*args: Any) -> str:
     values = [unwrap(value) for value in args]
     backend = call_backend(values)
     for index, (value, given) in enumerate(zip(values, args, strict=True)):
-        if owner_of(type(value)) is backend:
+        if owner_of(type(value)) == backend.name:
             inside = "" if value is given else f", the value of a {_type_name(type(given))}"
             return (
                 f"backend {backend.name!r}: argument number {index + 1} is a {_type_name(type(value))}{inside}, "

@@ -23,7 +23,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 lock = threading.RLock()  # taken while registering and loading, never on a warm call
 _entries: dict[str, BackendEntry] = {}
 _origins: dict[str, str] = {}  # where each name was registered from, for error messages
-_loaded: dict[str, Backend] = {}
+loaded: dict[str, Backend] = {}  # the backends themselves, by name
 _broken: dict[str, Exception] = {}
 _listeners: list[Callable[[], None]] = []  # called when the set of backends changes
 _scanned = False
@@ -72,7 +72,7 @@ def register_backend(backend: Backend | type[Backend] | BackendEntry, *, name: s
             instance = _instantiate(backend)
             name = name or instance.name
             _claim(name, f"{type(instance).__module__}:{type(instance).__qualname__}")
-            _loaded[name] = instance
+            loaded[name] = instance
         _changed()
 
 
@@ -80,7 +80,7 @@ def unregister_backend(name: str) -> None:
     """Forget the backend of that name. `KeyError` if there is none."""
     with lock:
         del _origins[name]
-        for table in (_entries, _loaded, _broken):
+        for table in (_entries, loaded, _broken):
             table.pop(name, None)
         _changed()
 
@@ -94,14 +94,14 @@ def backends() -> tuple[str, ...]:
     >>> "numpy" in tempscale.backends()
     True
     """
-    return tuple(name for name in known_backends() if name in _loaded or _installed(name))
+    return tuple(name for name in known_backends() if name in loaded or _installed(name))
 
 
 def known_backends() -> tuple[str, ...]:
     """Names of all registered backends, whether or not their framework is installed, in alphabetical order."""
     with lock:
         _scan_entry_points()
-        return tuple(sorted({*_entries, *_loaded, *_broken}))
+        return tuple(sorted({*_entries, *loaded, *_broken}))
 
 
 @constant_while_tracing
@@ -122,7 +122,7 @@ def get_backend(name: str) -> Backend:
     >>> tempscale.get_backend("numpy").name
     'numpy'
     """
-    backend = _loaded.get(name)
+    backend = loaded.get(name)
     if backend is not None:
         return backend
     with lock:
@@ -134,13 +134,13 @@ def get_backend(name: str) -> Backend:
 def candidates() -> list[str]:
     """Names of the backends whose framework is imported already: arrays can only be theirs."""
     known_backends()
-    return [name for name in {*_entries, *_loaded} if name in _loaded or _entries[name].framework in sys.modules]
+    return [name for name in {*_entries, *loaded} if name in loaded or _entries[name].framework in sys.modules]
 
 
 def _load(name: str) -> Backend:
     """Import a registered backend; a failure is remembered, so that a broken framework costs one import."""
-    if name in _loaded:
-        return _loaded[name]
+    if name in loaded:
+        return loaded[name]
     if name not in _broken:
         entry = _entries[name]
         if not _installed(name):
@@ -150,8 +150,8 @@ def _load(name: str) -> Backend:
             )
         module, _, attribute = entry.target.partition(":")
         try:
-            _loaded[name] = _instantiate(getattr(importlib.import_module(module), attribute))
-            return _loaded[name]
+            loaded[name] = _instantiate(getattr(importlib.import_module(module), attribute))
+            return loaded[name]
         except Exception as error:  # whatever one framework throws must not reach users of the others
             _broken[name] = error
     error = _broken[name]

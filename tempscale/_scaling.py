@@ -91,6 +91,8 @@ class Scaled(NamedTuple):
 
     z: Array
     """(x - m) / T: 0 at the maxima, -inf where masked; a row with NaN, +inf or nothing but -inf has a NaN."""
+    x: Array
+    """The logits themselves, -inf where masked."""
     m: Array
     """Maximum of the row, kept as an axis; a constant to differentiation."""
     c: Any
@@ -113,16 +115,16 @@ def scale(logits: Array, temperature: Any, axis: int, where: Array | None, xp: A
     m = stop_gradient(xp.max(x, axis=axis, keepdims=True))
     if is_limit(temperature):
         x = stop_gradient(x)
-        return Scaled(_coldest(x, m, xp) if temperature == 0.0 else _hottest(x, xp), m, temperature)
+        return Scaled(_coldest(x, m, xp) if temperature == 0.0 else _hottest(x, m, xp), x, m, temperature)
     working = working_dtype(x)
     if isinstance(temperature, float):
         temperature = Reciprocal(host_reciprocal(temperature, working))
     if isinstance(temperature, Reciprocal):
-        return Scaled((x - m) * temperature.value, m, temperature.value)
+        return Scaled((x - m) * temperature.value, x, m, temperature.value)
     c = reciprocal(temperature, working, xp)
     if len(c.shape) == 0:
         c = xp.reshape(c, (1,) * len(x.shape))
-    return Scaled(_scaled_by_array(x, m, c, working, xp), m, c)
+    return Scaled(_scaled_by_array(x, m, c, working, xp), x, m, c)
 
 
 def _scaled_by_array(x: Array, m: Array, c: Array, working: str, xp: Any) -> Array:
@@ -132,7 +134,7 @@ def _scaled_by_array(x: Array, m: Array, c: Array, working: str, xp: Any) -> Arr
     z = xp.where(gone, -math.inf, xp.where(gone, 0.0, d) * spread(c, x))
     constant = stop_gradient(x)
     z = xp.where(c >= LARGEST[working], _coldest(constant, m, xp), z)
-    return xp.where(c <= SMALLEST_NORMAL[working], _hottest(constant, xp), z)
+    return xp.where(c <= SMALLEST_NORMAL[working], _hottest(constant, m, xp), z)
 
 
 def _coldest(x: Array, m: Array, xp: Any) -> Array:
@@ -140,9 +142,9 @@ def _coldest(x: Array, m: Array, xp: Any) -> Array:
     return xp.where(x < m, -math.inf, x - m)
 
 
-def _hottest(x: Array, xp: Any) -> Array:
-    """Limit T = inf: 0 where not masked; NaN and +inf give NaN. A row of nothing but -inf stays for `log_total`."""
-    return xp.where(x == -math.inf, -math.inf, x * 0.0)
+def _hottest(x: Array, m: Array, xp: Any) -> Array:
+    """Limit T = inf: 0 where not masked; NaN and +inf give NaN, as does a row of nothing but -inf."""
+    return xp.where(x == -math.inf, -math.inf, x * 0.0) + m * 0.0
 
 
 def offset(scaled: Scaled, working: str, xp: Any) -> Array:
@@ -167,3 +169,11 @@ def log_total(z: Array, axis: int, xp: Any) -> Array:
     top = stop_gradient(cast(z == 0, z.dtype, xp))
     others = accurate_sum(xp.exp(z) - top, axis=axis) + (accurate_sum(top, axis=axis) - 1.0)
     return xp.log1p(others)
+
+
+def log_probability(scaled: Scaled, axis: int, xp: Any) -> Array:
+    """Return the log-probabilities, accurate also at an entry that dominates."""
+    total = log_total(scaled.z, axis, xp)
+    # a masked entry is the constant -inf, so that no gradient reaches or leaves it; unless its row is invalid
+    masked = (scaled.x == -math.inf) & (total == total)
+    return xp.where(masked, -math.inf, scaled.z - spread(total, scaled.z))

@@ -88,7 +88,7 @@ class Partition:
             ordinary = np.where(cold | hot | ~self.valid_t, 1.0, temperature)
             d = logits - self.m
             z = np.where(cold, np.where(d < 0, -np.inf, d), d / ordinary)
-            z = np.where(hot, np.where(logits == -np.inf, -np.inf, logits * 0), z)
+            z = np.where(hot, np.where(logits == -np.inf, -np.inf, logits * 0) + self.m * 0, z)
             self.z = np.where(self.valid_t, z, np.nan)
             self.r = np.where(cold | hot, 0.0, 1 / ordinary)
             e = exp(self.z)

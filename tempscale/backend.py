@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
@@ -72,6 +73,12 @@ class Backend(ABC):
     compilers: tuple[str, ...] = ()
     """Names of the ways in which `jit` can compile, the default first. Empty: the framework compiles nothing."""
 
+    transforms: bool = True
+    """Whether the framework differentiates and maps (`vjp`, `jvp`, `vmap`)."""
+
+    unknown_dims: bool = True
+    """Whether `jit` can compile for dimensions that are not known yet."""
+
     # Identity and devices
 
     @property
@@ -110,9 +117,17 @@ class Backend(ABC):
     def dtype(self, name: str) -> Any:
         """Return the framework's dtype object of that name; `TypeError` if it has none (or not as configured)."""
 
+    def allowing(self, dtype: str) -> AbstractContextManager[Any]:
+        """Return a context in which `dtype` can be used, where that takes a setting; by default nothing."""
+        return nullcontext()
+
     @abstractmethod
     def default_float(self) -> str:
         """Name of the dtype in which the framework computes with Python floats."""
+
+    @abstractmethod
+    def default_index(self) -> str:
+        """Name of the integer dtype that the framework indexes with and returns indices in."""
 
     @abstractmethod
     def asarray(

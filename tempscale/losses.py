@@ -11,11 +11,10 @@ from tempscale import _wide
 from tempscale._agnostic import INJECTED, agnostic
 from tempscale._arguments import FLOATS, INTEGERS, as_axis, as_float, as_temperature
 from tempscale._checks import check_labels, check_logits, checking
-from tempscale._dispatch import is_number
-from tempscale._scaling import accurate_sum, axis_size, cast, scale
+from tempscale._dispatch import backend_of, is_number
+from tempscale._scaling import accurate_sum, axis_size, cast, log_probability, scale
 from tempscale.backend import Array, Backend
 from tempscale.contracts import Contract
-from tempscale.probability import log_probability
 
 __all__ = ["cross_entropy"]
 
@@ -173,14 +172,12 @@ def cross_entropy(
     >>> float(tempscale.cross_entropy(logits, [0, 1], temperature=2.0).round(4))
     0.9366
     """
-    log_p = log_probability(scale(logits, temperature, axis, None, xp).z, axis, xp)
+    log_p = log_probability(scale(logits, temperature, axis, None, xp), axis, xp)
     if class_weights is not None:
         along_axis = [1] * len(log_p.shape)
         along_axis[axis] = -1
         class_weights = xp.reshape(cast(class_weights, log_p.dtype, xp), tuple(along_axis))
-    # a floating label dtype marks probabilities
-    classes = xp.isdtype(labels.dtype, "integral")
-    per_label = _of_classes if classes else _of_probabilities
+    per_label = _of_classes if backend_of(labels).dtype_name(labels) in INTEGERS else _of_probabilities
     loss, weight = per_label(log_p, labels, label_smoothing, class_weights, ignore_index, axis, xp)
     return _reduce(loss, weight, reduction, axis, logits.dtype, xp)
 
@@ -192,7 +189,8 @@ def _of_classes(
     labels = xp.expand_dims(labels, axis=axis)
     last = axis_size(log_p, axis=axis) - 1
     valid = (labels >= 0) & (labels <= last)
-    index = xp.where(valid, labels, xp.zeros_like(labels))
+    backend = backend_of(labels)
+    index = cast(xp.where(valid, labels, xp.zeros_like(labels)), backend.dtype(backend.default_index()), xp)
     loss = -xp.take_along_axis(log_p, index, axis=axis)
     weight = xp.ones_like(loss)
     if weights is not None:

@@ -11,7 +11,7 @@ from tempscale import _wide
 from tempscale._agnostic import INJECTED, agnostic
 from tempscale._arguments import as_axis, as_float, as_mask, as_temperature, common_float, prepare_logits
 from tempscale._checks import check_logits, checking
-from tempscale._scaling import accurate_sum, cast, log_total, offset, scale, spread, working_dtype
+from tempscale._scaling import accurate_sum, cast, log_probability, log_total, offset, scale, spread, working_dtype
 from tempscale.backend import Array, Backend
 from tempscale.contracts import Contract
 
@@ -26,7 +26,7 @@ _LOG_LEGEND = {
     "y": "mean of |z| over all but one maximum, weighted by exp(z)",
 }
 _LOG_ERROR = "3*abs(z) + (3*y + 8 + log2(n)) * s + 8*L + 2*abs(l)"
-_GRADIENT_LEGEND = {"a": "p * (|g| + sum(p |g|)) / T", "b": "p * sum(p |g z|) / T; both 0 at the limits of T"}
+_GRADIENT_LEGEND = {"G": "(|g| + sum(p |g|)) / T", "b": "p * sum(p |g z|) / T; both 0 at the limits of T"}
 
 
 @agnostic(prepare=prepare_logits, arrays=("temperature", "where"))
@@ -89,9 +89,9 @@ def softmax(
     Contract(
         "(3*abs(z) + 8 + log2(n)) * u * p + tiny",
         gradients={
-            "logits": "((3*abs(z) + 20 + 2*log2(n)) * a + 3*b) * u + tiny * (1 + a)",
+            "logits": "((3*abs(z) + 20 + 2*log2(n)) * p*G + 3*b) * u + tiny * (1 + G)",
             "temperature": (
-                "sum(abs(z) * ((3*abs(z) + 28 + 3*log2(n)) * a + 3*b)) * u + tiny * (1 + n * sum(abs(z) * a))"
+                "sum(abs(z) * ((3*abs(z) + 28 + 3*log2(n)) * p*G + 3*b)) * u + tiny * (1 + n * sum(abs(z) * G))"
             ),
         },
         legend={**_LEGEND, **_GRADIENT_LEGEND},
@@ -107,7 +107,7 @@ def _softmax_reference(logits: Any, temperature: Any) -> dict[str, Any]:
         return {
             "logits": q.r * to_z,
             "temperature": -q.r * _wide.row_sum(_wide.finite_or_zero(q.z) * to_z),
-            "a": q.r * q.p * (abs(g) + size),
+            "G": q.r * (abs(g) + size),
             "b": q.r * q.p * _wide.row_sum(q.p * abs(g) * q.abs_z),
         }
 
@@ -157,26 +157,20 @@ def log_softmax(
     >>> tempscale.log_softmax(x)
     array([   0., -200.], dtype=float32)
     """
-    z = scale(logits, temperature, axis, where, xp).z
-    return cast(log_probability(z, axis, xp), logits.dtype, xp)
-
-
-def log_probability(z: Array, axis: int, xp: Any) -> Array:
-    # a masked entry is the constant -inf, so that no gradient reaches or leaves it
-    return xp.where(z == -math.inf, -math.inf, z - spread(log_total(z, axis, xp), z))
+    return cast(log_probability(scale(logits, temperature, axis, where, xp), axis, xp), logits.dtype, xp)
 
 
 @log_softmax.specified_by(
     Contract(
         f"({_LOG_ERROR}) * u + tiny",
         gradients={
-            "logits": "((3*abs(z) + 3*y + 20 + 2*log2(n)) * a + 4*abs(g)*r) * u + tiny * (1 + a)",
+            "logits": "((3*abs(z) + 3*y + 20 + 2*log2(n)) * p*G + 4*abs(g)*r) * u + tiny * (1 + G)",
             "temperature": (
-                "sum(abs(z) * ((3*abs(z) + 3*y + 28 + 3*log2(n)) * a + (12 + log2(n)) * abs(g)*r)) * u"
-                " + tiny * (1 + n * sum(abs(z) * a))"
+                "sum(abs(z) * ((3*abs(z) + 3*y + 28 + 3*log2(n)) * p*G + (12 + log2(n)) * abs(g)*r)) * u"
+                " + tiny * (1 + n * sum(abs(z) * G))"
             ),
         },
-        legend={**_LOG_LEGEND, "r": "1/T, 0 at the limits", "a": "p * sum(|g|) * r"},
+        legend={**_LOG_LEGEND, "r": "1/T, 0 at the limits", "G": "sum(|g|) * r"},
     )
 )
 def _log_softmax_reference(logits: Any, temperature: Any) -> dict[str, Any]:
@@ -188,7 +182,7 @@ def _log_softmax_reference(logits: Any, temperature: Any) -> dict[str, Any]:
         return {
             "logits": q.r * to_z,
             "temperature": -q.r * _wide.row_sum(_wide.finite_or_zero(q.z) * to_z),
-            "a": q.r * q.p * _wide.row_sum(abs(g)),
+            "G": q.r * _wide.row_sum(abs(g)),
             "g": g,
         }
 
@@ -344,7 +338,7 @@ def entropy(
     >>> bool(abs(tempscale.entropy([0.0] * 8) - math.log(8)) < 1e-15)
     True
     """
-    log_p = log_probability(scale(logits, temperature, axis, where, xp).z, axis, xp)
+    log_p = log_probability(scale(logits, temperature, axis, where, xp), axis, xp)
     surprise = xp.where(log_p == -math.inf, 0.0, -log_p)
     total = accurate_sum(xp.exp(log_p) * surprise, axis=axis)
     return _reduced(total, logits, axis, keepdims, xp)
@@ -497,8 +491,8 @@ def kl_divergence(
     >>> float(tempscale.kl_divergence([0.0, 0.0], [0.0, float("-inf")]))
     inf
     """
-    log_p = log_probability(scale(p_logits, temperature, axis, where, xp).z, axis, xp)
-    log_q = log_probability(scale(q_logits, q_temperature, axis, where, xp).z, axis, xp)
+    log_p = log_probability(scale(p_logits, temperature, axis, where, xp), axis, xp)
+    log_q = log_probability(scale(q_logits, q_temperature, axis, where, xp), axis, xp)
     no_p, no_q = log_p == -math.inf, log_q == -math.inf
     ratio = xp.where(no_p | no_q, 0.0, log_p) - xp.where(no_p | no_q, 0.0, log_q)
     terms = xp.where(no_q & (log_p > -math.inf), math.inf, xp.exp(log_p) * ratio)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import jax
@@ -19,6 +20,7 @@ class JaxBackend(Backend):
     name = "jax"
     array_types = (jax.Array, jax.core.Tracer)  # tracers are no subclasses of jax.Array
     compilers = ("jax.jit",)
+    unknown_dims = False
 
     @property
     def version(self) -> str:
@@ -52,8 +54,15 @@ class JaxBackend(Backend):
             raise TypeError(f"JAX has no {name} unless x64 is on (jax.config.update('jax_enable_x64', True))")
         return dtype
 
+    def allowing(self, dtype: str) -> AbstractContextManager[Any]:
+        context: AbstractContextManager[Any] = jax.enable_x64(True) if dtype.endswith("64") else nullcontext()
+        return context
+
     def default_float(self) -> str:
         return str(jax.dtypes.canonicalize_dtype(float))
+
+    def default_index(self) -> str:
+        return str(jax.dtypes.canonicalize_dtype(int))
 
     def asarray(
         self, obj: Any, *, dtype: str | None = None, like: Array | None = None, device: str | None = None

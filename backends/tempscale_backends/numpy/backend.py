@@ -16,6 +16,8 @@ class NumpyBackend(Backend):
 
     name = "numpy"
     array_types = (np.ndarray,)
+    transforms = False
+    unknown_dims = False
 
     @property
     def version(self) -> str:
@@ -50,6 +52,9 @@ class NumpyBackend(Backend):
 
     def default_float(self) -> str:
         return "float64"
+
+    def default_index(self) -> str:
+        return "int64"
 
     def asarray(
         self, obj: Any, *, dtype: str | None = None, like: Array | None = None, device: str | None = None

@@ -53,6 +53,9 @@ class TensorFlowBackend(Backend):
     def default_float(self) -> str:
         return "float32"
 
+    def default_index(self) -> str:
+        return "int64"
+
     def asarray(
         self, obj: Any, *, dtype: str | None = None, like: Array | None = None, device: str | None = None
     ) -> Array:

@@ -186,6 +186,11 @@ def reshape(x: Array, /, shape: Any, *, copy: Any = None) -> Array:
     return tf.reshape(x, shape)
 
 
+def permute_dims(x: Array, /, axes: Any) -> Array:
+    """`x` with its axes in another order."""
+    return tf.transpose(x, axes)
+
+
 def squeeze(x: Array, /, axis: Any) -> Array:
     """`x` without axes of size 1."""
     return tf.squeeze(x, axis)

@@ -100,6 +100,9 @@ class TorchBackend(Backend):
     def default_float(self) -> str:
         return _NAMES[torch.get_default_dtype()]
 
+    def default_index(self) -> str:
+        return "int64"
+
     def asarray(
         self, obj: Any, *, dtype: str | None = None, like: Array | None = None, device: str | None = None
     ) -> Array:

@@ -105,5 +105,6 @@ def _log_softmax(logits: Array, *, temperature: Any, axis: int, where: Array | N
     if torch.compiler.is_compiling() or is_limit(temperature) or _differentiated(logits, temperature):
         return log_softmax.body(logits, temperature=temperature, axis=axis, where=where, xp=xp)
     z, at = _scaled_in_place(widen(logits, where, xp), temperature, axis)
-    others = z.exp().scatter_(axis, at, 0.0).sum(axis, keepdim=True)
+    # z at the maximum is 0, or NaN in a row that is invalid
+    others = z.exp().scatter_(axis, at, z.gather(axis, at)).sum(axis, keepdim=True)
     return z.sub_(others.log1p_()).to(logits.dtype)

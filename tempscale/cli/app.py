@@ -1,0 +1,115 @@
+"""The commands: what can be asked, and nothing of how it is answered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from tempscale import __version__
+from tempscale.cli import conform as conforming
+from tempscale.cli.errors import UsageError
+from tempscale.cli.inventory import show_backends
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="What a temperature does to logits: the same numbers in NumPy, PyTorch, TensorFlow and JAX.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_SELECT = "Which to run"
+_DATA = "Your own data"
+_OUTPUT = "What comes of it"
+_Names = list[str] | None
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tempscale {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def tempscale(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """What a temperature does to logits: the same numbers in NumPy, PyTorch, TensorFlow and JAX."""
+
+
+def _names(what: str) -> typer.models.OptionInfo:
+    return typer.Option(
+        metavar="NAME", help=f"{what}; several with commas or repeated.", rich_help_panel=_SELECT
+    )
+
+
+@app.command()
+def conform(
+    backend: Annotated[_Names, _names("Backends")] = None,
+    op: Annotated[_Names, _names("Operations")] = None,
+    dtype: Annotated[_Names, _names("float16, bfloat16, float32, float64")] = None,
+    mode: Annotated[_Names, _names("eager, compiled, unknown-dims, vmap, gradient")] = None,
+    device: Annotated[_Names, _names("Devices, as `tempscale backends` names them")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Few compilations: two minutes.", rich_help_panel=_SELECT)
+    ] = False,
+    logits: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Rows of logits, .npy or .npz.", rich_help_panel=_DATA),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Which array of the .npz.", rich_help_panel=_DATA),
+    ] = None,
+    log: Annotated[
+        bool,
+        typer.Option(
+            "--log", help="The file has probabilities: take their logarithm.", rich_help_panel=_DATA
+        ),
+    ] = False,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write all of it as JSON.", rich_help_panel=_OUTPUT)
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.", rich_help_panel=_OUTPUT)
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write one page that works offline.", rich_help_panel=_OUTPUT),
+    ] = None,
+    allow_unavailable: Annotated[
+        bool,
+        typer.Option("--allow-unavailable", help="Do not fail for what is missing.", rich_help_panel=_OUTPUT),
+    ] = False,
+) -> None:
+    """Hold every operation on every backend to its numeric contract.
+
+    The exit status is 0 if everything that was selected held, 1 if something is broken, 2 for a mistake in the
+    command, 3 if something was unavailable here, and 130 if the run was interrupted.
+    """
+    try:
+        status = conforming.conform(
+            conforming.selection(backend, op, dtype, mode, device, quick=quick),
+            conforming.logits(logits, key=key, log=log),
+            conforming.Destinations(json=json, junit=junit, html=html),
+            allow_unavailable=allow_unavailable,
+        )
+    except UsageError as error:
+        # soft_wrap: a message that is piped or searched for stays on one line
+        Console(stderr=True, highlight=False).print(
+            f"tempscale conform: {error}", markup=False, soft_wrap=True
+        )
+        status = 2
+    raise typer.Exit(status)
+
+
+@app.command()
+def backends() -> None:
+    """Show which backends are installed, with versions, devices and settings, and what is missing or broken."""
+    show_backends()

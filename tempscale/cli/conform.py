@@ -1,0 +1,152 @@
+"""``tempscale conform``: select, run, show, write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from tempscale.cli.console import stdout
+from tempscale.cli.errors import UsageError
+from tempscale.cli.files import read_logits
+from tempscale.cli.tables import show_report
+from tempscale.testing import conformance
+from tempscale.testing.formats import to_html, to_json, to_junit
+from tempscale.testing.report import Report
+
+__all__ = ["Destinations", "conform", "logits", "selection"]
+
+
+@dataclass(frozen=True)
+class Destinations:
+    """Files to write the report to, by format."""
+
+    json: Path | None = None
+    junit: Path | None = None
+    html: Path | None = None
+
+    def wanted(self) -> list[tuple[Path, Callable[[Report], str]]]:
+        """Return the files that were asked for, each with what renders it."""
+        formats = ((self.json, to_json), (self.junit, to_junit), (self.html, to_html))
+        return [(path, render) for path, render in formats if path is not None]
+
+
+def selection(
+    backends: Sequence[str] | None,
+    operations: Sequence[str] | None,
+    dtypes: Sequence[str] | None,
+    modes: Sequence[str] | None,
+    devices: Sequence[str] | None,
+    *,
+    quick: bool,
+) -> conformance.Selection:
+    """Return what the options select; an option that was not given selects everything."""
+    everything = conformance.Selection()
+    return conformance.Selection(
+        backends=_split(backends, "--backend"),
+        operations=_split(operations, "--op"),
+        dtypes=_split(dtypes, "--dtype") or everything.dtypes,
+        modes=_split(modes, "--mode") or everything.modes,
+        devices=_split(devices, "--device"),
+        quick=quick,
+    )
+
+
+def logits(path: Path | None, *, key: str | None, log: bool) -> np.ndarray[Any, Any] | None:
+    """Return the user's own logits, or None if the built-in cases are to run."""
+    if path is not None:
+        return read_logits(path, key=key, log=log)
+    if key is not None or log:
+        option = "--key" if key is not None else "--log"
+        raise UsageError(f"{option} is about the file of --logits, and none was given: add --logits FILE")
+    return None
+
+
+def conform(
+    chosen: conformance.Selection,
+    data: np.ndarray[Any, Any] | None,
+    destinations: Destinations,
+    *,
+    allow_unavailable: bool,
+) -> int:
+    """Run what was chosen, show the report, write the files, and return the exit status."""
+    for path, _ in destinations.wanted():
+        _require_writable(path)
+    report = _run(chosen, data)
+    # Files first: they hold all of it, and nothing that goes wrong on the screen may cost them.
+    problems = [_write(path, render(report)) for path, render in destinations.wanted()]
+    console = stdout()
+    show_report(report, console, allow_unavailable=allow_unavailable)
+    for (path, _), problem in zip(destinations.wanted(), problems, strict=True):
+        console.print(f"could not write {path}: {problem}" if problem else f"wrote {path}", soft_wrap=True)
+    status = report.exit_status(allow_unavailable=allow_unavailable)
+    return status or (2 if any(problems) else 0)
+
+
+def _split(given: Sequence[str] | None, option: str) -> tuple[str, ...] | None:
+    if not given:
+        return None
+    names = [name.strip() for text in given for name in text.split(",")]
+    if not all(names):
+        raise UsageError(f"{option} {','.join(given)!r} has an empty name: separate names by single commas")
+    return tuple(dict.fromkeys(names))
+
+
+def _run(chosen: conformance.Selection, data: np.ndarray[Any, Any] | None) -> Report:
+    with _progress_bar() as progress:
+        try:
+            return conformance.run(chosen, logits=data, progress=progress)
+        except ValueError as error:  # an unknown name; what a backend throws becomes a cell
+            raise UsageError(str(error)) from error
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Callable[[conformance.Progress], None] | None]:
+    """Show a bar on stderr while the block runs, if somebody is looking."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("importing the frameworks", total=None)
+        yield lambda now: bar.update(task, completed=now.done, total=now.total, description=now.label)
+
+
+def _require_writable(path: Path) -> None:
+    """Refuse before the run what would fail after it, when there is a report to lose."""
+    existed = path.exists()
+    try:
+        path.open("a", encoding="utf-8").close()
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {path}: {_words(error)}; name a file in a folder that exists and is yours"
+        ) from error
+    if not existed:
+        path.unlink()
+
+
+def _write(path: Path, text: str) -> str:
+    """Write a file; return what went wrong, if anything, so that the other files are written all the same."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        return _words(error)
+    return ""
+
+
+def _words(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

@@ -1,0 +1,412 @@
+"""A conformance report as one web page that needs nothing from anywhere: no script, no font, no request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from importlib import resources
+
+from tempscale.testing._html import Html, element
+from tempscale.testing._summary import (
+    Grid,
+    Shared,
+    Summary,
+    agreement_grid,
+    circumstances,
+    columns,
+    flat,
+    format_fraction,
+    format_seconds,
+    format_ulp,
+    fraction,
+    grid,
+    headline,
+    shared_reasons,
+    summarize,
+    wrong,
+)
+from tempscale.testing.report import Agreement, Cell, Report, State
+
+__all__ = ["to_html"]
+
+_CLASS = {
+    State.HELD: "held",
+    State.BROKEN: "broken",
+    State.UNAVAILABLE: "unavailable",
+    State.NOT_APPLICABLE: "na",
+}
+_TOP, _DARK_FROM = 1.0, 0.6  # the ends of the colour scale, and where text on it changes colour
+
+
+def to_html(report: Report) -> str:
+    """Return the report as one self-contained page.
+
+    Parameters
+    ----------
+    report : Report
+        What a run found.
+
+    Returns
+    -------
+    str
+        HTML with its style inline. It holds no script, and its content security policy forbids the browser
+        to fetch anything: it reads the same offline, and no text in the report can become code.
+    """
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element(
+            "meta",
+            http_equiv="Content-Security-Policy",
+            content="default-src 'none'; style-src 'unsafe-inline'",
+        ),
+        element("title", f"{_verdict(report)} - tempscale conformance"),
+        element("style", Html(resources.files("tempscale.testing").joinpath("page.css").read_text("utf-8"))),
+    )
+    body = element("body", element("main", *_sections(report)))
+    return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
+
+
+def _sections(report: Report) -> list[Html]:
+    by_backend = grid(report.cells, lambda cell: cell.title, lambda cell: cell.backend)
+    by_mode = grid(report.cells, lambda cell: cell.title, lambda cell: cell.mode)
+    sections = [_header(report), _broken_section(report)]
+    if report.cells:
+        sections += [
+            _section(
+                "Worst error, by backend",
+                "The largest |error| / bound over every dtype, mode and form. At most 1 is within the contract. "
+                "Open a cell for its worst case.",
+                _legend(),
+                _heat_map(by_backend, report),
+            ),
+            _section(
+                "Worst error, by mode",
+                "The same numbers, on whichever backend is worst in that mode.",
+                _heat_map(by_mode, report, name_backend=True),
+            ),
+        ]
+    return [
+        *sections,
+        _agreement_section(report),
+        _not_run_section(report),
+        _contracts(report),
+        _environment(report),
+    ]
+
+
+def _section(heading: str, lead: str, *content: Html) -> Html:
+    return element(
+        "section", element("h2", heading), element("p", lead, class_="lead") if lead else "", *content
+    )
+
+
+# The verdict
+
+
+def _header(report: Report) -> Html:
+    state = "broken" if report.count(State.BROKEN) else "held" if report.count(State.HELD) else "unavailable"
+    chips = [
+        element("li", element("b", str(report.count(state))), f" {state}", class_=_CLASS[state])
+        for state in State
+    ]
+    return element(
+        "header",
+        element("p", f"tempscale conformance{_version(report)}", class_="kicker"),
+        element("h1", _verdict(report)),
+        element("ul", *chips, element("li", f"in {format_seconds(report.seconds)}"), class_="chips"),
+        element("p", "The run was interrupted; this is what was done until then.", class_="note")
+        if report.interrupted
+        else "",
+        class_=state,
+    )
+
+
+def _verdict(report: Report) -> str:
+    broken = report.count(State.BROKEN)
+    if broken:
+        return f"{broken} of {len(report.cells)} combinations {'is' if broken == 1 else 'are'} broken"
+    if not report.count(State.HELD):
+        return "Nothing was checked"
+    return "Every combination that ran held" if _incomplete(report) else "Everything held"
+
+
+def _incomplete(report: Report) -> bool:
+    return report.interrupted or report.count(State.UNAVAILABLE) > 0
+
+
+def _version(report: Report) -> str:
+    version = report.environment.get("tempscale")
+    return f", version {version}" if isinstance(version, str) else ""
+
+
+# The heat maps
+
+
+def _legend() -> Html:
+    return element(
+        "ul",
+        element("li", element("i", class_="scale"), "held, from 0 to 1 of the bound"),
+        element("li", element("i", class_="swatch broken"), "broken"),
+        element("li", element("i", class_="swatch unavailable"), "unavailable here"),
+        element("li", element("i", class_="swatch na"), "not applicable"),
+        class_="legend",
+    )
+
+
+def _heat_map(rows: Grid, report: Report, *, name_backend: bool = False) -> Html:
+    names = columns(name for row in rows.values() for name in row)
+    return _table(
+        ["operation", *names],
+        [
+            [
+                element("th", title, scope="row"),
+                *(_heat_cell(row.get(name, ()), report, name_backend) for name in names),
+            ]
+            for title, row in rows.items()
+        ],
+        class_="heat",
+    )
+
+
+def _heat_cell(cells: Sequence[Cell], report: Report, name_backend: bool) -> Html:
+    if not cells:
+        return element("td")
+    summary = summarize(cells)
+    label = _label(summary, name_backend)
+    if name_backend:
+        return element("td", element("div", label, **_colour(summary)))
+    # One name for all of them: opening one closes the other.
+    opened = element("details", element("summary", label), _panel(cells, summary, report), name="cell")
+    return element("td", element("div", opened, **_colour(summary)))
+
+
+def _label(summary: Summary, name_backend: bool) -> Html:
+    """The state in words beside the number: colour alone says nothing to some readers and all printers."""
+    words = [str(summary.state)]
+    if summary.state in (State.HELD, State.BROKEN):
+        words += [summary.worst.backend] if name_backend else []
+        missing = summary.counts[State.UNAVAILABLE]
+        words += [f"{missing} unavailable"] if missing else []
+        number = element("b", format_fraction(fraction(summary.worst)))
+        return element("span", number, " ", element("small", ", ".join(words)), class_="label")
+    return element("span", element("small", *words), class_="label")
+
+
+def _colour(summary: Summary) -> dict[str, str | bool]:
+    """Class and place on the colour scale."""
+    if summary.state is not State.HELD:
+        return {"class_": f"fill {_CLASS[summary.state]}"}
+    share = min(fraction(summary.worst), _TOP)
+    dark = " deep" if share >= _DARK_FROM else ""
+    return {"class_": f"fill held{dark}", "style": f"--share:{share:.0%}"}
+
+
+# What a cell opens to
+
+
+def _panel(cells: Sequence[Cell], summary: Summary, report: Report) -> Html:
+    first = cells[0]
+    broken = [cell for cell in cells if cell.state is State.BROKEN]
+    return element(
+        "div",
+        element("h3", f"{first.title} on {first.backend}"),
+        _worst_case(summary),
+        _breakdown(cells),
+        _more_broken(broken, summary.worst),
+        _reasons(cells),
+        element("h4", "Contract"),
+        element("pre", report.contracts.get(first.operation, "none was recorded")),
+        element(
+            "p",
+            f"{sum(cell.elements for cell in cells):,} elements checked in "
+            f"{format_seconds(sum(cell.seconds for cell in cells))}",
+            class_="muted",
+        ),
+        class_="panel",
+    )
+
+
+def _worst_case(summary: Summary) -> list[Html]:
+    if summary.state not in (State.HELD, State.BROKEN):
+        return []
+    worst = summary.worst
+    return [
+        element("h4", "Worst case"),
+        element(
+            "p",
+            element("b", f"{format_fraction(fraction(worst))} of the bound"),
+            f": {circumstances(worst)}",
+            f". {wrong(worst)}" if summary.state is State.BROKEN else "",
+        ),
+        element("pre", worst.where or "no place was recorded"),
+    ]
+
+
+def _breakdown(cells: Sequence[Cell]) -> list[Html]:
+    """Every cell of the group: a row per mode and form, a column per dtype."""
+    several_devices = len({cell.device for cell in cells if cell.device}) > 1
+
+    def row_name(cell: Cell) -> str:
+        mode = f"{cell.mode} ({cell.compiler})" if cell.compiler else cell.mode
+        return ", ".join(part for part in (mode, cell.form, cell.device if several_devices else "") if part)
+
+    rows = grid(cells, row_name, lambda cell: cell.dtype or "any dtype")
+    dtypes = columns(dtype for row in rows.values() for dtype in row)
+    table = _table(
+        ["mode, form", *dtypes],
+        [
+            [element("th", name, scope="row"), *(_small_cell(row.get(dtype, ())) for dtype in dtypes)]
+            for name, row in rows.items()
+        ],
+        class_="small",
+    )
+    return [element("h4", "By mode, form and dtype"), table]
+
+
+def _small_cell(cells: Sequence[Cell]) -> Html:
+    if not cells:
+        return element("td")
+    summary = summarize(cells)
+    ran = summary.state in (State.HELD, State.BROKEN)
+    number = [format_fraction(fraction(summary.worst))] if ran else []
+    word = [] if summary.state is State.HELD else [str(summary.state)]
+    return element("td", element("div", " ".join(number + word), **_colour(summary)))
+
+
+def _more_broken(broken: Sequence[Cell], shown: Cell) -> list[Html]:
+    others = [cell for cell in broken if cell is not shown]
+    if not others:
+        return []
+    return [
+        element("h4", f"{len(others)} more broken"),
+        element("ul", *(element("li", *_broken_words(cell)) for cell in others), class_="plain"),
+    ]
+
+
+def _reasons(cells: Sequence[Cell]) -> list[Html]:
+    found: list[Html] = []
+    for state, heading in ((State.UNAVAILABLE, "Unavailable here"), (State.NOT_APPLICABLE, "Not applicable")):
+        shared = shared_reasons(cells, state)
+        if shared:
+            found += [element("h4", heading), _shared_list(shared)]
+    return found
+
+
+# The other sections
+
+
+def _broken_section(report: Report) -> Html:
+    broken = sorted((cell for cell in report.cells if cell.state is State.BROKEN), key=fraction, reverse=True)
+    if not broken:
+        return Html("")
+    items = [
+        element("li", element("b", f"{cell.title} on {cell.backend}"), ", ", *_broken_words(cell))
+        for cell in broken
+    ]
+    shown, folded = items[:8], items[8:]
+    content = [element("ul", *shown, class_="plain wrong")]
+    if folded:
+        more = element("summary", f"{len(folded)} more")
+        content.append(element("details", more, element("ul", *folded, class_="plain wrong"), class_="more"))
+    return _section("Broken", "The farthest out first.", *content)
+
+
+def _broken_words(cell: Cell) -> list[Html | str]:
+    return [
+        f"{circumstances(cell)}: {wrong(cell)}",
+        element("pre", cell.where) if cell.where else "",
+    ]
+
+
+def _not_run_section(report: Report) -> Html:
+    content = _reasons(report.cells)
+    return _section("What did not run", "", *content) if content else Html("")
+
+
+def _shared_list(shared: Iterable[Shared]) -> Html:
+    return element(
+        "ul",
+        *(
+            element(
+                "li",
+                element("b", group.backend),
+                f": {group.reason} ",
+                element("small", group.extent, class_="muted"),
+            )
+            for group in shared
+        ),
+        class_="plain",
+    )
+
+
+def _agreement_section(report: Report) -> Html:
+    rows = agreement_grid(report.agreements)
+    if not rows:
+        return Html("")
+    dtypes = columns(agreement.dtype for agreement in report.agreements)
+    table = _table(
+        ["operation", *dtypes],
+        [
+            [element("th", title, scope="row"), *(_agreement_cell(row.get(dtype)) for dtype in dtypes)]
+            for title, row in rows.items()
+        ],
+        class_="agreement",
+    )
+    return _section(
+        "Largest distance between two backends",
+        "In units in the last place, over well-conditioned elements (those whose bound is below 1/1024 of their "
+        "value). Open a cell for the input that caused it.",
+        table,
+    )
+
+
+def _agreement_cell(agreement: Agreement | None) -> Html:
+    if agreement is None:
+        return element("td")
+    one, other = agreement.backends
+    label = element(
+        "span",
+        element("b", format_ulp(agreement.ulp)),
+        " ",
+        element("small", f"{one} / {other}"),
+        class_="label",
+    )
+    panel = element(
+        "div",
+        element(
+            "h3",
+            f"{agreement.operation}{f' ({agreement.variant})' if agreement.variant else ''}, {agreement.dtype}",
+        ),
+        element("p", f"{agreement.ulp} ulp between {one} and {other}, over {agreement.elements:,} elements."),
+        element("pre", agreement.where or "no place was recorded"),
+        class_="panel",
+    )
+    return element(
+        "td", element("div", element("details", element("summary", label), panel, name="cell"), class_="fill")
+    )
+
+
+def _contracts(report: Report) -> Html:
+    cards = [
+        element("article", element("h3", name), element("pre", text))
+        for name, text in report.contracts.items()
+    ]
+    if not cards:
+        return Html("")
+    lead = "What every element is held to. u is half an ulp of 1 in the working precision."
+    return _section("Contracts", lead, element("div", *cards, class_="cards"))
+
+
+def _environment(report: Report) -> Html:
+    pairs = [*flat(report.environment), ("result", headline(report.cells, report.seconds))]
+    rows = [[element("th", name, scope="row"), element("td", value)] for name, value in pairs]
+    return _section("Environment", "What is needed to repeat the run.", _table([], rows, class_="pairs"))
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[Html]], **attributes: str | bool) -> Html:
+    head = element("thead", element("tr", *(element("th", text, scope="col") for text in headings)))
+    body = element("tbody", *(element("tr", *row) for row in rows))
+    table = element("table", head if headings else "", body, **attributes)
+    return element("div", table, class_="scroll")

@@ -1,0 +1,134 @@
+"""The inputs of the conformance run. A case is a row of logits with its temperature; rows are run in groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Group", "groups", "user_group"]
+
+WIDE = 128_256  # classes of a large language model's vocabulary
+TEMPERATURES = (1e-3, 0.1, 0.7, 1.0, 2.0, 1e3, 0.0, np.inf)
+NUMBERS = (0.7, 1.0, 0.0, np.inf)  # temperatures that are run as Python numbers, too
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows of one length, which run in one call.
+
+    Attributes
+    ----------
+    name : str
+        For reports.
+    operands : dict of str to numpy.ndarray
+        Arguments by the names that references use: ``logits`` (rows, n), ``p_logits``, ``q_logits``, ``labels``
+        (rows,), ``probabilities`` (rows, n), ``temperature`` (rows, 1), and ``g`` (rows, n), a cotangent.
+    cases : tuple of str
+        What each row is.
+    """
+
+    name: str
+    operands: dict[str, np.ndarray[Any, Any]] = field(repr=False)
+    cases: tuple[str, ...] = field(repr=False)
+
+
+def groups(dtype: np.dtype[Any]) -> dict[str, Group]:
+    """Return the groups for logits of a dtype: "rows" and "wide", "one class" and "empty"."""
+    rng = np.random.default_rng(20_260_914)
+    return {
+        "rows": _group("rows", _rows(rng), dtype, rng),
+        "wide": _group("wide", _wide_rows(rng), dtype, rng),
+        "one class": _group("one class", [("one class", np.asarray([x]), 0.7) for x in (-3.0, 0.0, 1e4)], dtype, rng),
+        "empty": _group("empty", [], dtype, rng),
+    }
+
+
+def user_group(logits: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> Group:
+    """Return the user's own logits as a group, under a cycle of temperatures."""
+    cycle = (1.0, 0.5, 2.0)
+    rng = np.random.default_rng(20_260_914)
+    rows = [(f"row {i} at T = {cycle[i % 3]}", row, cycle[i % 3]) for i, row in enumerate(logits)]
+    return _group("your logits", rows, dtype, rng)
+
+
+def _rows(rng: np.random.Generator, n: int = 37) -> list[tuple[str, np.ndarray[Any, Any], float]]:
+    normal = rng.standard_normal
+    rows = [
+        (f"normal scaled by {scale:g} at T = {t:g}", scale * normal(n), t)
+        for scale in (0.01, 1.0, 10.0, 100.0)
+        for t in TEMPERATURES
+    ]
+    dominant = np.where(np.arange(n) == 5, 30.0, normal(n))
+    tied = np.round(normal(n))
+    masked = np.where(rng.random(n) < 0.4, -np.inf, 3 * normal(n))
+    only_one = np.where(np.arange(n) == 3, 1.0, -np.inf)
+    some_nan, some_inf = normal(n), normal(n)
+    some_nan[7], some_inf[9] = np.nan, np.inf
+    for t in (0.7, 1e-3, 0.0, np.inf):
+        rows += [
+            (f"common offset 1e4 at T = {t:g}", 1e4 + normal(n), t),
+            (f"range +-100 at T = {t:g}", np.linspace(-100, 100, n), t),
+            (f"one dominant entry at T = {t:g}", dominant, t),
+            (f"ties at T = {t:g}", tied, t),
+            (f"all equal at T = {t:g}", np.full(n, -2.5), t),
+            (f"masked entries at T = {t:g}", masked, t),
+            (f"all but one masked at T = {t:g}", only_one, t),
+            (f"a NaN at T = {t:g}", some_nan, t),
+            (f"a +inf at T = {t:g}", some_inf, t),
+            (f"nothing but -inf at T = {t:g}", np.full(n, -np.inf), t),
+        ]
+    rows += [
+        ("NaN and +inf at T = 0.7", np.where(np.arange(n) == 9, np.inf, some_nan), 0.7),
+        ("temperature -1", normal(n), -1.0),
+        ("temperature NaN", normal(n), np.nan),
+    ]
+    return rows
+
+
+def _wide_rows(rng: np.random.Generator) -> list[tuple[str, np.ndarray[Any, Any], float]]:
+    n = WIDE
+    normal = rng.standard_normal
+    dominant = 0.5 * normal(n) - 14.0
+    dominant[77_777] = 4.0
+    return [
+        (f"{n} classes, normal scaled by 3 at T = 0.7", 3 * normal(n), 0.7),
+        (f"{n} classes, common offset 1e4 at T = 0.7", 1e4 + normal(n), 0.7),
+        (f"{n} classes, one dominant entry and a long tail", dominant, 1.0),
+        (f"{n} classes, half of them masked", np.where(np.arange(n) % 2 == 0, -np.inf, normal(n)), 1.3),
+    ]
+
+
+def _group(
+    name: str, rows: list[tuple[str, np.ndarray[Any, Any], float]], dtype: np.dtype[Any], rng: np.random.Generator
+) -> Group:
+    n = len(rows[0][1]) if rows else 7
+    with np.errstate(over="ignore"):
+        logits = np.asarray([row for _, row, _ in rows], np.float64).reshape(len(rows), n).astype(dtype)
+    wide = logits.astype(np.float64)
+    # the other distribution of a divergence: near, far, and masked elsewhere
+    noise = rng.standard_normal(logits.shape) * np.where(np.arange(len(rows)) % 3, 1.0, 1e-2)[:, None]
+    with np.errstate(invalid="ignore"):
+        other = (wide + noise).astype(dtype)
+    labels = rng.integers(0, n, len(rows)).astype(np.int32)
+    labels[::11] = n + 3  # out of range
+    mass = rng.random(logits.shape) * (rng.random(logits.shape) < 0.5)
+    mass[:, 0] += 0.1
+    return Group(
+        name,
+        {
+            "logits": logits,
+            "p_logits": logits,
+            "q_logits": other,
+            "labels": labels,
+            "probabilities": (mass / mass.sum(-1, keepdims=True)).astype(dtype),
+            "temperature": np.asarray([t for _, _, t in rows]).reshape(len(rows), 1).astype(_working(dtype)),
+            "g": rng.standard_normal(logits.shape).astype(dtype),
+        },
+        tuple(case for case, _, _ in rows),
+    )
+
+
+def _working(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
+    return np.float64 if dtype == np.float64 else np.float32

@@ -1,0 +1,67 @@
+"""Distances between floating-point numbers, in units in the last place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+__all__ = ["spacing", "ulp_distance"]
+
+_FORMATS = {
+    # name: (bits of the fraction, exponent of the smallest normal number, largest finite number)
+    "float16": (10, -14, 65504.0),
+    "bfloat16": (7, -126, float.fromhex("0x1.fep127")),
+    "float32": (23, -126, float.fromhex("0x1.fffffep127")),
+    "float64": (52, -1022, float.fromhex("0x1.fffffffffffffp1023")),
+}
+
+
+def largest(dtype: str) -> float:
+    """Return the largest finite number of a float dtype."""
+    return _FORMATS[dtype][2]
+
+
+def smallest_normal(dtype: str) -> float:
+    """Return the smallest normal number of a float dtype."""
+    return float(2.0 ** _FORMATS[dtype][1])
+
+
+def spacing(x: Any, dtype: str) -> Any:
+    """Return the distance between neighbouring numbers of a dtype at `x`, subnormal ones included.
+
+    Examples
+    --------
+    >>> float(spacing(1.0, "bfloat16"))
+    0.0078125
+    """
+    fraction, smallest, _ = _FORMATS[dtype]
+    _, exponent = np.frexp(np.abs(np.asarray(x, dtype=np.longdouble)))
+    return np.ldexp(np.longdouble(1.0), np.maximum(exponent - 1, smallest) - fraction)
+
+
+def ulp_distance(a: Any, b: Any, dtype: str) -> np.ndarray[Any, Any]:
+    """Return how many numbers of `dtype` lie between `a` and `b`; 0 where both are NaN.
+
+    Subnormal numbers count as zero, because TensorFlow and JAX flush them; zero and the smallest normal number
+    are neighbours. A NaN beside a number is as far away as can be.
+
+    Examples
+    --------
+    >>> import numpy
+    >>> ulp_distance(numpy.float32([1.0, 0.0]), numpy.float32([1.0 + 2**-22, 1e-40]), "float32")
+    array([2, 0])
+    """
+    a, b = (np.asarray(x).astype(np.float64) for x in (a, b))
+    nan = np.isnan(a) != np.isnan(b)
+    steps = _position(a, dtype) - _position(b, dtype)
+    return np.where(nan, np.iinfo(np.int64).max, np.abs(steps))
+
+
+def _position(x: np.ndarray[Any, Any], dtype: str) -> np.ndarray[Any, Any]:
+    """Count the normal numbers between 0 and `x`, with sign: neighbours differ by 1."""
+    fraction, smallest, _ = _FORMATS[dtype]
+    bits = np.abs(np.where(np.isnan(x), 0.0, x)).view(np.int64)
+    # float64 bits, cut to the fraction of the dtype, from its smallest normal number on
+    steps = (bits >> (52 - fraction)) - ((smallest + 1023) << fraction) + 1
+    return np.where(np.isnan(x), 0, np.sign(x).astype(np.int64) * np.maximum(steps, 0) if x.size else steps)
