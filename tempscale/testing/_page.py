@@ -11,6 +11,7 @@ from tempscale.testing._summary import (
     Shared,
     Summary,
     agreement_grid,
+    agreement_title,
     circumstances,
     columns,
     flat,
@@ -34,7 +35,7 @@ _CLASS = {
     State.UNAVAILABLE: "unavailable",
     State.NOT_APPLICABLE: "na",
 }
-_TOP, _DARK_FROM = 1.0, 0.6  # the ends of the colour scale, and where text on it changes colour
+_INTERRUPTED = element("p", "The run was interrupted; this is what was done until then.", class_="note")
 
 
 def to_html(report: Report) -> str:
@@ -76,9 +77,9 @@ def _sections(report: Report) -> list[Html]:
         sections += [
             _section(
                 "Worst error, by backend",
-                "The largest |error| / bound over every dtype, mode and form. At most 1 is within the contract. "
-                "Open a cell for its worst case.",
-                _legend(),
+                "The largest |error| / bound over every dtype, mode and form: up to 1 is within the "
+                "contract. Select a cell for its worst case, and again to close it.",
+                _scale(),
                 _heat_map(by_backend, report),
             ),
             _section(
@@ -106,20 +107,23 @@ def _section(heading: str, lead: str, *content: Html) -> Html:
 
 
 def _header(report: Report) -> Html:
-    state = "broken" if report.count(State.BROKEN) else "held" if report.count(State.HELD) else "unavailable"
-    chips = [
-        element("li", element("b", str(report.count(state))), f" {state}", class_=_CLASS[state])
-        for state in State
+    counts = [(state, report.count(state)) for state in State]
+    bar = [
+        element("i", class_=f"fill {_CLASS[state]}", style=f"flex-grow:{count}")
+        for state, count in counts
+        if count
+    ]
+    legend = [
+        element("li", element("i", class_=f"fill {_CLASS[state]}"), element("b", str(count)), f" {state}")
+        for state, count in counts
     ]
     return element(
         "header",
         element("p", f"tempscale conformance{_version(report)}", class_="kicker"),
         element("h1", _verdict(report)),
-        element("ul", *chips, element("li", f"in {format_seconds(report.seconds)}"), class_="chips"),
-        element("p", "The run was interrupted; this is what was done until then.", class_="note")
-        if report.interrupted
-        else "",
-        class_=state,
+        _INTERRUPTED if report.interrupted else "",
+        element("div", *bar, class_="bar"),
+        element("ul", *legend, element("li", f"in {format_seconds(report.seconds)}"), class_="legend"),
     )
 
 
@@ -144,15 +148,8 @@ def _version(report: Report) -> str:
 # The heat maps
 
 
-def _legend() -> Html:
-    return element(
-        "ul",
-        element("li", element("i", class_="scale"), "held, from 0 to 1 of the bound"),
-        element("li", element("i", class_="swatch broken"), "broken"),
-        element("li", element("i", class_="swatch unavailable"), "unavailable here"),
-        element("li", element("i", class_="swatch na"), "not applicable"),
-        class_="legend",
-    )
+def _scale() -> Html:
+    return element("p", "0", element("i", class_="scale"), "1, the bound", class_="legend")
 
 
 def _heat_map(rows: Grid, report: Report, *, name_backend: bool = False) -> Html:
@@ -183,24 +180,30 @@ def _heat_cell(cells: Sequence[Cell], report: Report, name_backend: bool) -> Htm
 
 
 def _label(summary: Summary, name_backend: bool) -> Html:
-    """The state in words beside the number: colour alone says nothing to some readers and all printers."""
+    """Say the state in words beside the number: colour alone says nothing to some readers."""
     words = [str(summary.state)]
-    if summary.state in (State.HELD, State.BROKEN):
-        words += [summary.worst.backend] if name_backend else []
-        missing = summary.counts[State.UNAVAILABLE]
-        words += [f"{missing} unavailable"] if missing else []
-        number = element("b", format_fraction(fraction(summary.worst)))
-        return element("span", number, " ", element("small", ", ".join(words)), class_="label")
-    return element("span", element("small", *words), class_="label")
+    missing = summary.counts[State.UNAVAILABLE]
+    if not _ran(summary):
+        return element("span", element("small", *words), class_="label")
+    if name_backend:
+        words.append(summary.worst.backend)
+    elif missing:
+        words.append(f"{missing} unavailable")
+    number = element("b", format_fraction(fraction(summary.worst)))
+    # Each on its own, so that a line breaks between them and not inside.
+    smalls = [[" ", element("small", f"{word},")] for word in words[:-1]]
+    return element("span", number, *smalls, " ", element("small", words[-1]), class_="label")
 
 
 def _colour(summary: Summary) -> dict[str, str | bool]:
-    """Class and place on the colour scale."""
+    """Return the class of the state, and for what held its place on the colour scale."""
     if summary.state is not State.HELD:
         return {"class_": f"fill {_CLASS[summary.state]}"}
-    share = min(fraction(summary.worst), _TOP)
-    dark = " deep" if share >= _DARK_FROM else ""
-    return {"class_": f"fill held{dark}", "style": f"--share:{share:.0%}"}
+    return {"class_": "fill held", "style": f"--share:{min(fraction(summary.worst), 1.0):.0%}"}
+
+
+def _ran(summary: Summary) -> bool:
+    return summary.state in (State.HELD, State.BROKEN)
 
 
 # What a cell opens to
@@ -229,18 +232,16 @@ def _panel(cells: Sequence[Cell], summary: Summary, report: Report) -> Html:
 
 
 def _worst_case(summary: Summary) -> list[Html]:
-    if summary.state not in (State.HELD, State.BROKEN):
+    if not _ran(summary):
         return []
     worst = summary.worst
+    how_far = (
+        f"{format_fraction(fraction(worst))} of the bound" if worst.state is State.HELD else wrong(worst)
+    )
     return [
         element("h4", "Worst case"),
-        element(
-            "p",
-            element("b", f"{format_fraction(fraction(worst))} of the bound"),
-            f": {circumstances(worst)}",
-            f". {wrong(worst)}" if summary.state is State.BROKEN else "",
-        ),
-        element("pre", worst.where or "no place was recorded"),
+        element("p", element("b", how_far), f", in {circumstances(worst)}"),
+        element("pre", worst.where) if worst.where else Html(""),
     ]
 
 
@@ -269,20 +270,22 @@ def _small_cell(cells: Sequence[Cell]) -> Html:
     if not cells:
         return element("td")
     summary = summarize(cells)
-    ran = summary.state in (State.HELD, State.BROKEN)
-    number = [format_fraction(fraction(summary.worst))] if ran else []
+    number = [format_fraction(fraction(summary.worst))] if _ran(summary) else []
     word = [] if summary.state is State.HELD else [str(summary.state)]
     return element("td", element("div", " ".join(number + word), **_colour(summary)))
 
 
 def _more_broken(broken: Sequence[Cell], shown: Cell) -> list[Html]:
-    others = [cell for cell in broken if cell is not shown]
+    others = sorted((cell for cell in broken if cell is not shown), key=fraction, reverse=True)
     if not others:
         return []
-    return [
-        element("h4", f"{len(others)} more broken"),
-        element("ul", *(element("li", *_broken_words(cell)) for cell in others), class_="plain"),
+    items = [
+        element(
+            "li", f"{circumstances(cell)}: {wrong(cell)}", element("pre", cell.where) if cell.where else ""
+        )
+        for cell in others
     ]
+    return [element("h4", f"{len(others)} more broken"), element("ul", *items, class_="plain")]
 
 
 def _reasons(cells: Sequence[Cell]) -> list[Html]:
@@ -298,26 +301,23 @@ def _reasons(cells: Sequence[Cell]) -> list[Html]:
 
 
 def _broken_section(report: Report) -> Html:
-    broken = sorted((cell for cell in report.cells if cell.state is State.BROKEN), key=fraction, reverse=True)
+    rows = grid(report.cells, lambda cell: cell.title, lambda cell: cell.backend)
+    groups = [(group, summarize(group)) for row in rows.values() for group in row.values()]
+    broken = [(group, summary) for group, summary in groups if summary.state is State.BROKEN]
     if not broken:
         return Html("")
-    items = [
-        element("li", element("b", f"{cell.title} on {cell.backend}"), ", ", *_broken_words(cell))
-        for cell in broken
-    ]
-    shown, folded = items[:8], items[8:]
-    content = [element("ul", *shown, class_="plain wrong")]
-    if folded:
-        more = element("summary", f"{len(folded)} more")
-        content.append(element("details", more, element("ul", *folded, class_="plain wrong"), class_="more"))
-    return _section("Broken", "The farthest out first.", *content)
+    lead = "The worst of each; the cells of the table below have all of them."
+    return _section("Broken", lead, element("ul", *(_broken_item(*pair) for pair in broken), class_="plain"))
 
 
-def _broken_words(cell: Cell) -> list[Html | str]:
-    return [
-        f"{circumstances(cell)}: {wrong(cell)}",
-        element("pre", cell.where) if cell.where else "",
-    ]
+def _broken_item(cells: Sequence[Cell], summary: Summary) -> Html:
+    worst = summary.worst
+    return element(
+        "li",
+        element("b", f"{worst.title} on {worst.backend}"),
+        f", {summary.counts[State.BROKEN]} of {len(cells)}: {wrong(worst)}, in {circumstances(worst)}",
+        element("pre", worst.where) if worst.where else "",
+    )
 
 
 def _not_run_section(report: Report) -> Html:
@@ -356,8 +356,8 @@ def _agreement_section(report: Report) -> Html:
     )
     return _section(
         "Largest distance between two backends",
-        "In units in the last place, over well-conditioned elements (those whose bound is below 1/1024 of their "
-        "value). Open a cell for the input that caused it.",
+        "In units in the last place, over well-conditioned elements (those whose bound is below 1/1024 of "
+        "their value). Select a cell for the input that caused it.",
         table,
     )
 
@@ -370,17 +370,17 @@ def _agreement_cell(agreement: Agreement | None) -> Html:
         "span",
         element("b", format_ulp(agreement.ulp)),
         " ",
-        element("small", f"{one} / {other}"),
+        element("small", f"{one} / {other}" if agreement.ulp else "no difference"),
         class_="label",
     )
     panel = element(
         "div",
         element(
             "h3",
-            f"{agreement.operation}{f' ({agreement.variant})' if agreement.variant else ''}, {agreement.dtype}",
+            f"{agreement_title(agreement)}, {agreement.dtype}",
         ),
         element("p", f"{agreement.ulp} ulp between {one} and {other}, over {agreement.elements:,} elements."),
-        element("pre", agreement.where or "no place was recorded"),
+        element("pre", agreement.where) if agreement.where else "",
         class_="panel",
     )
     return element(
