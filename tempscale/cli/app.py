@@ -40,13 +40,14 @@ def tempscale(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
-    """What a temperature does to logits: the same numbers in NumPy, PyTorch, TensorFlow and JAX."""
+    """Take the options that stand before the command."""
 
 
 def _names(what: str) -> typer.models.OptionInfo:
-    return typer.Option(
+    option: typer.models.OptionInfo = typer.Option(
         metavar="NAME", help=f"{what}; several with commas or repeated.", rich_help_panel=_SELECT
     )
+    return option
 
 
 @app.command()
@@ -90,8 +91,13 @@ def conform(
 ) -> None:
     """Hold every operation on every backend to its numeric contract.
 
-    The exit status is 0 if everything that was selected held, 1 if something is broken, 2 for a mistake in the
-    command, 3 if something was unavailable here, and 130 if the run was interrupted.
+    The exit status is
+
+    - 0 if everything that was selected held,
+    - 1 if something is broken,
+    - 2 for a mistake in the command or a file that cannot be read,
+    - 3 if something was unavailable here, unless --allow-unavailable,
+    - 130 if the run was interrupted.
     """
     try:
         status = conforming.conform(
@@ -111,5 +117,5 @@ def conform(
 
 @app.command()
 def backends() -> None:
-    """Show which backends are installed, with versions, devices and settings, and what is missing or broken."""
+    """Show which backends are installed, with versions, devices and settings, and what is missing."""
     show_backends()

@@ -115,8 +115,8 @@ def _listing(found: dict[str, tuple[tuple[int, ...], np.dtype[Any]]]) -> str:
 def _refuse_objects(dtype: np.dtype[Any], what: object) -> None:
     if dtype.hasobject:
         raise UsageError(
-            f"{what} is an array of Python objects, stored as a pickle; pickles are never read, since loading one "
-            "runs code. Save the logits as an array of numbers: numpy.save(file, array.astype('float32'))"
+            f"{what} is an array of Python objects, stored as a pickle; pickles are never read, because "
+            "loading one runs code. Save numbers instead: numpy.save(file, array.astype('float32'))"
         )
 
 
@@ -131,7 +131,7 @@ def _rows(array: np.ndarray[Any, Any], path: Path) -> np.ndarray[Any, Any]:
         )
     if array.ndim == 0 or array.size == 0:
         raise UsageError(
-            f"{path} has shape {array.shape}; expected at least one row of logits, the classes on the last axis"
+            f"{path} has shape {array.shape}; expected at least one row of logits, classes on the last axis"
         )
     return array.reshape(-1, array.shape[-1]).astype(array.dtype.newbyteorder("="))
 

@@ -30,7 +30,7 @@ class Finding:
 
 
 def show_backends() -> None:
-    """Print a table of the backends that work, then those that are missing or broken, each with its reason."""
+    """Print a table of the backends that work, then the missing and the broken, each with its reason."""
     with Console(stderr=True).status("importing the frameworks"):
         findings = [_find(name) for name in known_backends()]
         table = _table([finding.backend for finding in findings if finding.backend is not None])

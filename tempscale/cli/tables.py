@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich import box
 from rich.console import Console
@@ -23,7 +23,7 @@ from tempscale.testing._summary import (
     summarize,
     wrong,
 )
-from tempscale.testing.report import Cell, Report, State
+from tempscale.testing.report import Agreement, Cell, Report, State
 
 __all__ = ["show_report"]
 
@@ -33,6 +33,7 @@ _STYLE = {
     State.UNAVAILABLE: "yellow",
     State.NOT_APPLICABLE: "dim",
 }
+_WORD = {State.NOT_APPLICABLE: "n/a"}  # in full it would break the lines of five modes in 100 columns
 _MISSING_MARK = "*"
 _BROKEN_PER_GROUP = 4  # enough to see a pattern; --json and --html have all of them
 
@@ -49,8 +50,9 @@ def show_report(report: Report, console: Console, *, allow_unavailable: bool = F
     allow_unavailable : bool
         Whether the caller accepts what was unavailable; only the advice in the last lines depends on it.
     """
-    _show_by_backend(console, report.cells)
-    _show_by_mode(console, report.cells)
+    if report.cells:
+        _show_by_backend(console, report.cells)
+        _show_by_mode(console, report.cells)
     _show_broken(console, report.cells)
     _show_shared(console, "Unavailable here", report.cells, State.UNAVAILABLE)
     _show_shared(console, "Not applicable", report.cells, State.NOT_APPLICABLE)
@@ -61,36 +63,46 @@ def show_report(report: Report, console: Console, *, allow_unavailable: bool = F
 def _show_by_backend(console: Console, cells: Sequence[Cell]) -> None:
     rows = grid(cells, lambda cell: cell.title, lambda cell: cell.backend)
     names = columns(cell.backend for cell in cells)
-    table = _table("Worst error as a fraction of the bound, by backend", ["operation", *names])
-    for title, row in rows.items():
-        table.add_row(title, *(_summary(row.get(name, ()), mark_missing=True) for name in names))
-    table.caption = _missing_note(row.values() for row in rows.values())
-    console.print(table)
+    _show_table(
+        console,
+        "Worst error as a fraction of the bound, by backend",
+        ["operation", *names],
+        (
+            [title, *(_summary(row.get(n, ()), mark_missing=True) for n in names)]
+            for title, row in rows.items()
+        ),
+        _missing_note(row.values() for row in rows.values()),
+    )
 
 
 def _show_by_mode(console: Console, cells: Sequence[Cell]) -> None:
     rows = grid(cells, lambda cell: cell.title, lambda cell: cell.mode)
     names = columns(cell.mode for cell in cells)
-    table = _table("The same by mode, over all backends", ["operation", *names, "worst on"])
-    for title, row in rows.items():
-        worst = summarize([cell for group in row.values() for cell in group]).worst
-        ran = worst.state in (State.HELD, State.BROKEN)
-        table.add_row(title, *(_summary(row.get(name, ())) for name in names), worst.backend if ran else "")
-    console.print(table)
+    _show_table(
+        console,
+        "The same by mode, over all backends",
+        ["operation", *names, "worst on"],
+        ([title, *(_summary(row.get(n, ())) for n in names), _worst_on(row)] for title, row in rows.items()),
+    )
 
 
-def _missing_note(rows: Iterable[Iterable[Sequence[Cell]]]) -> str | None:
+def _worst_on(row: Mapping[str, Sequence[Cell]]) -> str:
+    worst = summarize([cell for cells in row.values() for cell in cells]).worst
+    return worst.backend if worst.state in (State.HELD, State.BROKEN) else ""
+
+
+def _missing_note(rows: Iterable[Iterable[Sequence[Cell]]]) -> str:
     """Explain the mark, if any cell of the table bears it."""
     summaries = [summarize(cells) for row in rows for cells in row]
     partly = any(s.state is not State.UNAVAILABLE and s.counts[State.UNAVAILABLE] for s in summaries)
-    return f"{_MISSING_MARK} some of it was unavailable, see below" if partly else None
+    return f"{_MISSING_MARK} some of it was unavailable, see below" if partly else ""
 
 
 def _summary(cells: Sequence[Cell], *, mark_missing: bool = False) -> Text:
     if not cells:
         return Text("")
     summary = summarize(cells)
-    text = Text(summary.state.value, _STYLE[summary.state])
+    text = Text(_WORD.get(summary.state, summary.state.value), _STYLE[summary.state])
     if summary.state in (State.HELD, State.BROKEN):
         text.append(f" {format_fraction(fraction(summary.worst))}")
         if mark_missing and summary.counts[State.UNAVAILABLE]:
@@ -114,7 +126,7 @@ def _show_broken(console: Console, cells: Iterable[Cell]) -> None:
                 _show_broken_cell(console, cell)
             if len(broken) > _BROKEN_PER_GROUP:
                 console.print(
-                    f"    and {len(broken) - _BROKEN_PER_GROUP} more, all of them in the files of --json and --html"
+                    f"    and {len(broken) - _BROKEN_PER_GROUP} more; --json and --html write all of them"
                 )
 
 
@@ -138,27 +150,32 @@ def _show_agreements(console: Console, report: Report) -> None:
     if not rows:
         return
     dtypes = columns(agreement.dtype for agreement in report.agreements)
-    table = _table(
+    _show_table(
+        console,
         "Largest distance between two backends, in units in the last place",
-        ["operation", *dtypes, "largest between"],
+        ["operation", *dtypes, "largest in, between"],
+        (
+            [title, *(format_ulp(row[d].ulp) if d in row else "" for d in dtypes), _between(row)]
+            for title, row in rows.items()
+        ),
     )
-    for title, row in rows.items():
-        largest = max(row.values(), key=lambda agreement: agreement.ulp)
-        between = f"{' and '.join(largest.backends)}, {largest.dtype}" if largest.ulp else ""
-        table.add_row(title, *(format_ulp(row[d].ulp) if d in row else "" for d in dtypes), between)
-    console.print()
-    console.print(table)
+
+
+def _between(row: Mapping[str, Agreement]) -> str:
+    largest = max(row.values(), key=lambda agreement: agreement.ulp)
+    return f"{largest.dtype}, {' / '.join(largest.backends)}" if largest.ulp else ""
 
 
 def _show_sum(console: Console, report: Report, allow_unavailable: bool) -> None:
-    style = _STYLE[State.BROKEN if report.count(State.BROKEN) else State.HELD]
+    broken, held, unavailable = map(report.count, (State.BROKEN, State.HELD, State.UNAVAILABLE))
+    verdict = State.BROKEN if broken else State.UNAVAILABLE if report.interrupted or not held else State.HELD
     console.print()
     if report.interrupted:
-        console.print(Text("Interrupted: this is what was done until then.", "bold yellow"))
-    console.print(Text(headline(report.cells, report.seconds), f"bold {style}"))
-    if not report.count(State.HELD) and not report.count(State.BROKEN):
+        console.print(Text("Interrupted: this is what was done until then.", _STYLE[State.UNAVAILABLE]))
+    console.print(Text(headline(report.cells, report.seconds), _STYLE[verdict]))
+    if unavailable and not (held or broken):
         console.print("Nothing was checked: see above for what would make it available.")
-    elif report.count(State.UNAVAILABLE) and not allow_unavailable:
+    elif unavailable and not allow_unavailable:
         console.print("Not all of what was selected could run here; --allow-unavailable accepts that.")
 
 
@@ -179,10 +196,19 @@ def _show_paragraph(console: Console, text: str, *, indent: int) -> None:
         console.print(Text(line))
 
 
-def _table(title: str, headings: Iterable[str]) -> Table:
-    table = Table(
-        title=title, title_justify="left", title_style="bold", caption_justify="left", box=box.SIMPLE_HEAD
-    )
+def _show_table(
+    console: Console,
+    title: str,
+    headings: Iterable[str],
+    rows: Iterable[Iterable[Text | str]],
+    note: str = "",
+) -> None:
+    table = Table(box=box.SIMPLE_HEAD)
     for heading in headings:
         table.add_column(heading, overflow="fold")
-    return table
+    for row in rows:
+        table.add_row(*row)
+    _show_heading(console, title)
+    console.print(table)
+    if note:
+        console.print(Text(note, "dim"))
