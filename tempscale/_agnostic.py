@@ -11,8 +11,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
-from tempscale._dispatch import call_backend, is_sequence, unwrap
-from tempscale.backend import Array, Backend
+from tempscale._dispatch import DEFAULT, complete, resolve
+from tempscale._registry import get_backend, loaded
+from tempscale.backend import Backend
 from tempscale.contracts import Contract, Specification
 
 P = ParamSpec("P")
@@ -107,17 +108,13 @@ def _make_operation(
     parameters = [p for p in signature.parameters.values() if p.name != "xp"]
     names = tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
 
-    def bind(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Backend, tuple[Any, ...], dict[str, Any]]:
-        args = tuple([unwrap(value) for value in args])
-        if kwargs:
-            kwargs = {key: unwrap(value) for key, value in kwargs.items()}
-            backend = call_backend(args, kwargs.values(), (*names[: len(args)], *kwargs))
-            for key in arrays:
-                if key in kwargs and is_sequence(kwargs[key]):
-                    kwargs[key] = backend.asarray(kwargs[key], like=_first_array(args))
-        else:
-            backend = call_backend(args, (), names)
-        args = _arrays_from_lists(backend, args)
+    def bind(
+        args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Backend, tuple[Any, ...], dict[str, Any]]:
+        found, incomplete = resolve(args, kwargs, names, arrays)
+        backend = loaded[found] if found else get_backend(DEFAULT)
+        if incomplete or not found:
+            args, kwargs = complete(backend, args, kwargs, arrays)
         if prepare is not None:
             args, kwargs = prepare(backend, *args, **kwargs)
         return backend, args, kwargs
@@ -155,15 +152,3 @@ def _make_operation(
     made.body, made.natives, made.specification = body, natives, None
     made.native, made.call_body, made.specified_by = native, call_body, specified_by  # type: ignore[method-assign]
     return made
-
-
-def _first_array(args: tuple[Any, ...]) -> Array | None:
-    return next((value for value in args if hasattr(value, "shape")), None)
-
-
-def _arrays_from_lists(backend: Backend, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Lists become arrays of the backend, on the device of the arrays beside them; numbers do if they are alone."""
-    like = _first_array(args)
-    if like is None:
-        return tuple(backend.asarray(value) for value in args)
-    return tuple([backend.asarray(value, like=like) if is_sequence(value) else value for value in args])

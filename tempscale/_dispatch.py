@@ -6,23 +6,32 @@ compared with the array types of the frameworks that are already imported.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tempscale._registry import candidates, constant_while_tracing, get_backend, loaded, lock, on_change
+from tempscale._registry import (
+    candidates,
+    constant_while_tracing,
+    framework_of,
+    get_backend,
+    loaded,
+    lock,
+    on_change,
+)
 from tempscale.backend import Array, Backend, BackendUnavailableError
 
 DEFAULT = "numpy"  # for calls with nothing but numbers and lists
 
-
 # What a type can be, other than the name of the backend whose arrays it holds.
 NUMBER = "a number: weak, takes the dtype of the arrays beside it"
+NUMPY_NUMBER = "a NumPy scalar: as weak as a number"
 SEQUENCE = "a list or tuple: becomes an array of the kind beside it"
 KERAS_VARIABLE = "a Keras variable: its value is an array of the framework that Keras runs on"
+REFUSED = "array-like, but never to be taken for an array: a masked array, a KerasTensor"
 OTHER = "not an array"
-_NO_ARRAY = (NUMBER, SEQUENCE, KERAS_VARIABLE, OTHER)
+_NO_ARRAY = (NUMBER, NUMPY_NUMBER, SEQUENCE, KERAS_VARIABLE, REFUSED, OTHER)
 
 # Names, not backends: torch.compile keeps a string that a call returned as a constant, and can then look up
 # the backend itself, with a guard; an object that a call returned it cannot always guard.
@@ -42,19 +51,26 @@ def owner_of(cls: type) -> str:
 
 
 def _find_owner(cls: type) -> str:
-    if issubclass(cls, (bool, int, float, np.generic)):
+    if issubclass(cls, np.generic):
+        return NUMPY_NUMBER
+    if issubclass(cls, (bool, int, float, complex)):
         return NUMBER
     if issubclass(cls, (list, tuple)):
         return SEQUENCE
     if issubclass(cls, np.ma.MaskedArray):
-        return OTHER
-    if _is_keras(cls):
-        return KERAS_VARIABLE if hasattr(cls, "assign") and hasattr(cls, "value") else OTHER
-    for name in candidates():
+        return REFUSED
+    modules = {base.__module__.partition(".")[0] for base in cls.__mro__}
+    if not modules.isdisjoint(("keras", "tf_keras")):
+        # Before the frameworks: on TensorFlow a Keras variable also subclasses a TensorFlow type.
+        if hasattr(cls, "assign") and hasattr(cls, "value"):
+            return KERAS_VARIABLE
+        return REFUSED if any(base.__name__ == "KerasTensor" for base in cls.__mro__) else OTHER
+    for name in candidates(modules):
         try:
             backend = get_backend(name)
         except BackendUnavailableError:
-            if cls.__module__.partition(".")[0] == name:
+            framework = framework_of(name)
+            if not modules.isdisjoint((framework, f"{framework}lib")):  # JAX's arrays are of jaxlib
                 raise
             continue
         if issubclass(cls, backend.array_types):
@@ -62,40 +78,111 @@ def _find_owner(cls: type) -> str:
     return OTHER
 
 
-def _is_keras(cls: type) -> bool:
-    # Before the frameworks: on TensorFlow a Keras variable also subclasses a TensorFlow type.
-    return any(base.__module__.partition(".")[0] in ("keras", "tf_keras") for base in cls.__mro__)
-
-
 # One call
 
 
-def call_backend(args: Sequence[Any], keywords: Iterable[Any] = (), names: Sequence[str] = ()) -> Backend:
-    """Return the one backend that all arrays of a call belong to; NumPy if there is none among them.
+def resolve(
+    args: Sequence[Any], keywords: Mapping[str, Any], names: Sequence[str] = (), arrays: Collection[str] = ()
+) -> tuple[str, bool]:
+    """Return the name of the backend that all arrays of a call belong to, "" if there is none among them.
+
+    Also whether something has to be replaced before computing: a list, a Keras variable, a NumPy scalar.
 
     Parameters
     ----------
     args : sequence
         Data arguments: arrays, numbers, lists. Anything else raises `TypeError`.
-    keywords : iterable
-        Values of keyword arguments. Those that are no arrays are passed over.
+    keywords : mapping
+        Keyword arguments. Those that are no arrays are passed over.
     names : sequence of str
-        What to call the arguments in an error, positional ones first.
+        What to call the positional arguments in an error.
+    arrays : collection of str
+        Keyword arguments that are data too.
     """
     found = ""
     at = -1
-    count = len(args)
-    for index, value in enumerate((*args, *keywords)):
+    incomplete = False
+    for index, value in enumerate((*args, *keywords.values()) if keywords else args):
         owner = owner_of(type(value))
-        if owner == found:
+        if owner in (found, NUMBER):
             continue
+        if owner == KERAS_VARIABLE:
+            incomplete = True
+            owner = owner_of(type(value.value))
         if owner not in _NO_ARRAY:
-            if found:
-                raise TypeError(_mixed((*args, *keywords), at, index, names))
+            if found and owner != found:
+                raise TypeError(_mixed(args, keywords, at, index, names))
             found, at = owner, index
-        elif (owner == OTHER and index < count) or isinstance(value, np.ma.MaskedArray):
-            raise TypeError(_not_an_array(type(value)))
+        elif owner in (SEQUENCE, NUMPY_NUMBER):
+            incomplete = True
+        elif owner == REFUSED or index < len(args) or _is_data(index, value, args, keywords, arrays):
+            raise TypeError(_not_an_array(type(value), _name(index, args, keywords, names)))
+    return found, incomplete
+
+
+def _is_data(
+    index: int, value: Any, args: Sequence[Any], keywords: Mapping[str, Any], arrays: Collection[str]
+) -> bool:
+    return value is not None and [*keywords][index - len(args)] in arrays
+
+
+def call_backend(args: Sequence[Any], names: Sequence[str] = ()) -> Backend:
+    """Return the one backend that all arrays among `args` belong to; NumPy if there is none."""
+    found, _ = resolve(args, {}, names)
     return loaded[found] if found else get_backend(DEFAULT)
+
+
+def complete(
+    backend: Backend, args: Sequence[Any], keywords: Mapping[str, Any], arrays: Collection[str] = ()
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Make arrays of the lists of a call, and of its positional numbers if there is no array beside them.
+
+    They are put on the device of the arrays that are there.
+    """
+    like = None
+    for value in (*args, *keywords.values()):
+        value = unwrap(value)
+        if owner_of(type(value)) == backend.name:
+            like = value
+            break
+    complete_args = tuple([_as_data(backend, value, like, alone=like is None) for value in args])
+    complete_keywords = {
+        key: _as_data(backend, value, like, alone=False) if key in arrays else unwrap(value)
+        for key, value in keywords.items()
+    }
+    return complete_args, complete_keywords
+
+
+def _as_data(backend: Backend, value: Any, like: Array | None, *, alone: bool) -> Any:
+    owner = owner_of(type(value))
+    if owner == KERAS_VARIABLE:
+        return value.value
+    if owner == SEQUENCE:
+        check_entries(value, backend)
+        return backend.asarray(value, like=like)
+    if alone and owner in (NUMBER, NUMPY_NUMBER):
+        return backend.asarray(value)
+    return _python_number(value) if owner == NUMPY_NUMBER else value
+
+
+def check_entries(sequence: Sequence[Any], backend: Backend) -> None:
+    """Raise unless a list holds numbers: a list of tensors would silently lose gradients and device."""
+    for entry in sequence:
+        owner = owner_of(type(entry))
+        if owner == SEQUENCE:
+            check_entries(entry, backend)
+        elif owner not in (NUMBER, NUMPY_NUMBER) and (
+            owner != DEFAULT or backend is not get_backend(DEFAULT)
+        ):
+            raise TypeError(
+                f"got a list with a {_type_name(type(entry))} in it, expected a list of numbers: make one "
+                "array of it first, for example with the framework's stack"
+            )
+
+
+def _python_number(value: np.generic[Any]) -> Any:
+    number = value.item()
+    return float(number) if isinstance(number, np.floating) else number  # a longdouble stays one
 
 
 def unwrap(value: Any) -> Any:
@@ -105,7 +192,7 @@ def unwrap(value: Any) -> Any:
 
 def is_number(value: Any) -> bool:
     """Whether `value` is a Python or NumPy number."""
-    return owner_of(type(value)) == NUMBER
+    return owner_of(type(value)) in (NUMBER, NUMPY_NUMBER)
 
 
 def is_sequence(value: Any) -> bool:
@@ -113,7 +200,9 @@ def is_sequence(value: Any) -> bool:
     return owner_of(type(value)) == SEQUENCE
 
 
-def _name(index: int, names: Sequence[str]) -> str:
+def _name(index: int, args: Sequence[Any], keywords: Mapping[str, Any], names: Sequence[str]) -> str:
+    if index >= len(args):
+        return repr([*keywords][index - len(args)])
     return repr(names[index]) if index < len(names) else f"number {index + 1}"
 
 
@@ -121,25 +210,34 @@ def _type_name(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-def _mixed(values: Collection[Any], first: int, second: int, names: Sequence[str]) -> str:
-    one, other = (values[i] for i in (first, second))  # type: ignore[index]
-    one_name, other_name = _name(first, names), _name(second, names)
+def _mixed(
+    args: Sequence[Any], keywords: Mapping[str, Any], first: int, second: int, names: Sequence[str]
+) -> str:
+    values = (*args, *keywords.values())
+    (one, one_type), (other, other_type) = (
+        (_name(i, args, keywords, names), _type_name(type(values[i]))) for i in (first, second)
+    )
     return (
-        f"arrays of two frameworks in one call: argument {one_name} is {_type_name(type(one))} and argument "
-        f"{other_name} is {_type_name(type(other))}. Convert one of them: tempscale.convert(x, like=y)."
+        f"arrays of two frameworks in one call: argument {one} is {one_type} and argument {other} is "
+        f"{other_type}. Convert one of them: tempscale.convert(x, like=y)."
     )
 
 
-def _not_an_array(cls: type) -> str:
+def _not_an_array(cls: type, name: str) -> str:
     if issubclass(cls, np.ma.MaskedArray):
         hint = "its mask would be lost; pass x.data, with where=~numpy.ma.getmaskarray(x) to mask entries"
-    elif cls.__name__ == "KerasTensor":
+    elif owner_of(cls) == REFUSED:
         hint = "it has no values yet; call tempscale inside a Keras layer's call()"
     elif hasattr(cls, "to_numpy"):
         hint = "pass x.to_numpy()"
+    elif hasattr(cls, "toarray"):
+        hint = "pass x.toarray()"
     else:
         hint = "if its framework is not known yet, see tempscale.register_backend"
-    return f"got {_type_name(cls)}, expected an array of a known framework, a number or a list of numbers: {hint}"
+    return (
+        f"argument {name} is {_type_name(cls)}, expected an array of a known framework, a number or a list "
+        f"of numbers: {hint}"
+    )
 
 
 # Public
@@ -165,7 +263,7 @@ def backend_of(*arrays: Array) -> Backend:
     >>> tempscale.backend_of([1.0, 2.0]).name
     'numpy'
     """
-    return call_backend([unwrap(array) for array in arrays])
+    return call_backend(arrays)
 
 
 def explain(*args: Any) -> str:
@@ -177,14 +275,16 @@ def explain(*args: Any) -> str:
     >>> tempscale.explain([1.0, 2.0], 0.5)
     "backend 'numpy': there is no array among the arguments (list, float), and NumPy is the default"
     """
-    values = [unwrap(value) for value in args]
-    backend = call_backend(values)
-    for index, (value, given) in enumerate(zip(values, args, strict=True)):
+    backend = call_backend(args)
+    for index, given in enumerate(args):
+        value = unwrap(given)
         if owner_of(type(value)) == backend.name:
             inside = "" if value is given else f", the value of a {_type_name(type(given))}"
             return (
-                f"backend {backend.name!r}: argument number {index + 1} is a {_type_name(type(value))}{inside}, "
-                f"an array of {backend.name} {backend.version}"
+                f"backend {backend.name!r}: argument number {index + 1} is a {_type_name(type(value))}"
+                f"{inside}, an array of {backend.name} {backend.version}"
             )
     kinds = ", ".join(type(value).__name__ for value in args) or "none"
-    return f"backend {backend.name!r}: there is no array among the arguments ({kinds}), and NumPy is the default"
+    return (
+        f"backend {backend.name!r}: there is no array among the arguments ({kinds}), and NumPy is the default"
+    )

@@ -11,7 +11,7 @@ import importlib.metadata
 import importlib.util
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 from tempscale.backend import REQUIRED_MEMBERS, Backend, BackendEntry, BackendUnavailableError
@@ -33,7 +33,8 @@ def constant_while_tracing(fn: _F) -> _F:
     """Have `torch.compile` call `fn` for real and keep its result, instead of tracing into it.
 
     The mark is what `torch.compiler.assume_constant_result` sets; set here by hand, because this package may
-    not import torch. It lets even the first call, which imports the backend, trace without a graph break.
+    not import torch. It lets even the first call, which imports the backend, trace without a graph break. The
+    function should return a name: an object that came out of a call Dynamo cannot always guard.
     """
     fn._dynamo_marked_constant = True  # type: ignore[attr-defined]
     return fn
@@ -98,13 +99,12 @@ def backends() -> tuple[str, ...]:
 
 
 def known_backends() -> tuple[str, ...]:
-    """Names of all registered backends, whether or not their framework is installed, in alphabetical order."""
+    """Names of all registered backends, installed or not, in alphabetical order."""
     with lock:
         _scan_entry_points()
         return tuple(sorted({*_entries, *loaded, *_broken}))
 
 
-@constant_while_tracing
 def get_backend(name: str) -> Backend:
     """Return the backend of that name, importing its framework if need be.
 
@@ -122,25 +122,39 @@ def get_backend(name: str) -> Backend:
     >>> tempscale.get_backend("numpy").name
     'numpy'
     """
-    backend = loaded.get(name)
-    if backend is not None:
-        return backend
-    with lock:
-        if name not in known_backends():
-            raise ValueError(f"no backend is named {name!r}; there are {', '.join(known_backends())}")
-        return _load(name)
+    return loaded[ensure_loaded(name)]
 
 
-def candidates() -> list[str]:
-    """Names of the backends whose framework is imported already: arrays can only be theirs."""
-    known_backends()
-    return [name for name in {*_entries, *loaded} if name in loaded or _entries[name].framework in sys.modules]
+@constant_while_tracing
+def ensure_loaded(name: str) -> str:
+    """Have the backend of that name in `loaded`, importing its framework if need be. Return the name."""
+    if name not in loaded:
+        with lock:
+            if name not in known_backends():
+                raise ValueError(f"no backend is named {name!r}; there are {', '.join(known_backends())}")
+            _load(name)
+    return name
 
 
-def _load(name: str) -> Backend:
+def candidates(modules: Collection[str] = ()) -> list[str]:
+    """Names of the backends whose framework is imported: arrays are only theirs. Those of `modules` first."""
+    names = [name for name in known_backends() if name in loaded or _imported(name)]
+    return sorted(names, key=lambda name: framework_of(name) not in modules)
+
+
+def framework_of(name: str) -> str:
+    """Top-level module of a backend's framework, as far as it is known without loading the backend."""
+    return _entries[name].framework if name in _entries else name
+
+
+def _imported(name: str) -> bool:
+    return name in _entries and sys.modules.get(_entries[name].framework) is not None
+
+
+def _load(name: str) -> None:
     """Import a registered backend; a failure is remembered, so that a broken framework costs one import."""
     if name in loaded:
-        return loaded[name]
+        return
     if name not in _broken:
         entry = _entries[name]
         if not _installed(name):
@@ -151,14 +165,17 @@ def _load(name: str) -> Backend:
         module, _, attribute = entry.target.partition(":")
         try:
             loaded[name] = _instantiate(getattr(importlib.import_module(module), attribute))
-            return loaded[name]
+            return
         except Exception as error:  # whatever one framework throws must not reach users of the others
             _broken[name] = error
-    error = _broken[name]
+    cause = _broken[name]
+    remedy = ""
+    if isinstance(cause, ModuleNotFoundError) and name in _entries:
+        remedy = f": pip install '{_entries[name].requirement}'"
     raise BackendUnavailableError(
-        f"backend {name!r} is installed but could not be loaded: {type(error).__name__}: {error} "
+        f"backend {name!r} is installed but could not be loaded: {type(cause).__name__}: {cause}{remedy} "
         "(the other backends are not affected)"
-    ) from error
+    ) from cause
 
 
 def _installed(name: str) -> bool:
@@ -166,14 +183,18 @@ def _installed(name: str) -> bool:
     if entry is None:
         return name in _broken
     try:
-        return entry.framework in sys.modules or importlib.util.find_spec(entry.framework) is not None
+        spec = importlib.util.find_spec(entry.framework)
     except (ImportError, ValueError):
-        return False
+        return _imported(name)
+    # without an origin it is a folder that happens to have the framework's name
+    return _imported(name) or (spec is not None and spec.origin is not None)
 
 
 def _instantiate(backend: Backend | type[Backend]) -> Backend:
     cls = backend if isinstance(backend, type) else type(backend)
-    missing = [m for m in REQUIRED_MEMBERS if m in getattr(cls, "__abstractmethods__", ()) or not hasattr(cls, m)]
+    missing = [
+        m for m in REQUIRED_MEMBERS if m in getattr(cls, "__abstractmethods__", ()) or not hasattr(cls, m)
+    ]
     if missing:
         raise TypeError(
             f"{cls.__module__}.{cls.__qualname__} is not a backend: it misses {', '.join(missing)}. "

@@ -7,8 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from tempscale._dispatch import call_backend, unwrap
-from tempscale.backend import Array, ArrayFunction
+from tempscale._dispatch import (
+    call_backend,
+    check_entries,
+    complete,
+    is_number,
+    is_sequence,
+    unwrap,
+)
+from tempscale.backend import Array, ArrayFunction, Backend
 
 __all__ = ["array_namespace", "convert", "custom_gradient", "stop_gradient", "to_numpy"]
 
@@ -25,13 +32,18 @@ def array_namespace(*arrays: Array) -> Any:
     >>> tempscale.array_namespace(numpy.ones(3)) is numpy
     True
     """
-    return call_backend([unwrap(array) for array in arrays]).namespace
+    return call_backend(arrays).namespace
 
 
 def to_numpy(x: Array) -> np.ndarray[Any, Any]:
     """Return `x` as a NumPy array of its own: detached from gradients, copied to the host.
 
     bfloat16 becomes the bfloat16 of the package ml_dtypes.
+
+    Raises
+    ------
+    RuntimeError
+        If `x` has no values yet, because a compiler is tracing it.
 
     Examples
     --------
@@ -40,8 +52,29 @@ def to_numpy(x: Array) -> np.ndarray[Any, Any]:
     array([1, 2])
     """
     x = unwrap(x)
-    backend = call_backend([x])
-    return backend.to_numpy(x) if hasattr(x, "shape") else np.asarray(x)
+    backend = call_backend([x], ("x",))
+    if not _is_array(x):
+        (x,), _ = complete(backend, [x], {})
+    return _host_copy(backend, x)
+
+
+def _is_array(x: Any) -> bool:
+    return not is_number(x) and not is_sequence(x)
+
+
+def _host_copy(backend: Backend, x: Array) -> np.ndarray[Any, Any]:
+    try:
+        return backend.to_numpy(x)
+    except Exception as error:
+        if not backend.is_traced(x):
+            raise
+        raise RuntimeError(
+            f"a {backend.name} array that is being traced has no values to copy: convert it outside of the "
+            "function that is compiled or transformed"
+        ) from error
+
+
+_NARROWER = {"float64": "float32", "int64": "int32", "uint64": "uint32", "complex128": "complex64"}
 
 
 def convert(x: Array, *, like: Array, dtype: str | None = None, copy: bool = True) -> Array:
@@ -50,7 +83,8 @@ def convert(x: Array, *, like: Array, dtype: str | None = None, copy: bool = Tru
     Parameters
     ----------
     x : array
-        Array of any framework; gradients do not flow through.
+        Array of any framework; gradients do not flow through. A list or a Python number takes the dtype that
+        the framework of `like` has for it.
     like : array
         Decides framework and device.
     dtype : str, optional
@@ -66,6 +100,8 @@ def convert(x: Array, *, like: Array, dtype: str | None = None, copy: bool = Tru
         x64), so that values would be lost. Pass `dtype` to say that they may be.
     ValueError
         If `copy` is False and memory cannot be shared; the message says why.
+    RuntimeError
+        If `x` has no values yet, because a compiler is tracing it.
 
     Examples
     --------
@@ -74,8 +110,15 @@ def convert(x: Array, *, like: Array, dtype: str | None = None, copy: bool = Tru
     dtype('float32')
     """
     x, like = unwrap(x), unwrap(like)
-    source, target = call_backend([x]), call_backend([like])
-    if not hasattr(x, "shape"):
+    source, target = call_backend([x], ("x",)), call_backend([like], ("like",))
+    like = like if _is_array(like) else None
+    if not _is_array(x):
+        if not copy:
+            raise ValueError(f"copy=False: a {type(x).__name__} has no memory to share. Use copy=True.")
+        if not isinstance(x, np.generic):
+            if is_sequence(x):
+                check_entries(x, source)
+            return target.asarray(x, dtype=dtype, like=like)
         x = source.asarray(x)
     name = source.dtype_name(x)
     if dtype is None:
@@ -83,23 +126,25 @@ def convert(x: Array, *, like: Array, dtype: str | None = None, copy: bool = Tru
             target.dtype(name)
         except TypeError as error:
             raise TypeError(
-                f"values could be lost: {error}. Say which dtype to convert to: convert(x, like=y, dtype='float32')."
+                f"values could be lost: {error}. Say which dtype to convert to: "
+                f"convert(x, like=y, dtype={_NARROWER.get(name, 'float32')!r})."
             ) from None
     if copy:
-        return target.asarray(source.to_numpy(x), dtype=dtype or name, like=like)
+        return target.asarray(_host_copy(source, x), dtype=dtype or name, like=like)
     if dtype not in (None, name):
         raise ValueError(f"copy=False cannot change the dtype from {name} to {dtype}: use copy=True")
     try:
-        result = target.from_dlpack(x)
+        detached = source.stop_gradient(x)
+        result = detached if source is target else target.from_dlpack(detached)
     except Exception as error:  # each framework refuses in an exception of its own
         raise ValueError(
-            f"{target.name} cannot share the memory of this {source.name} array: {type(error).__name__}: {error}. "
-            "Use copy=True."
+            f"{target.name} cannot share the memory of this {source.name} array: {type(error).__name__}: "
+            f"{error}. Use copy=True."
         ) from error
-    if target.device_of(result) != target.device_of(like):
+    if like is not None and target.device_of(result) != target.device_of(like):
         raise ValueError(
-            f"x is on {target.device_of(result)} and like on {target.device_of(like)}: memory cannot be shared. "
-            "Use copy=True."
+            f"x is on {target.device_of(result)} and like on {target.device_of(like)}: memory cannot be "
+            "shared. Use copy=True."
         )
     return result
 
@@ -140,6 +185,12 @@ def custom_gradient(
     callable
         `fn` with those derivatives, for arrays of any framework.
 
+    Notes
+    -----
+    PyTorch: a `torch.func` transform that is itself inside a function given to `torch.compile` differentiates
+    `fn` as it is written, except for `torch.func.jvp` right around it. Forward mode nests twice, not more.
+    TensorFlow derives forward mode from `vjp`, JAX reverse mode from `jvp`.
+
     Examples
     --------
     >>> import numpy, tempscale
@@ -153,6 +204,8 @@ def custom_gradient(
     """
 
     def call(*arrays: Array) -> Array:
-        return call_backend(arrays).custom_gradient(fn, vjp=vjp, jvp=jvp)(*arrays)
+        backend = call_backend(arrays)
+        arrays, _ = complete(backend, arrays, {})
+        return backend.custom_gradient(fn, vjp=vjp, jvp=jvp)(*arrays)
 
     return call

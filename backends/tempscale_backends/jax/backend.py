@@ -36,7 +36,7 @@ class JaxBackend(Backend):
         return f"{device.platform}:{device.id}"
 
     def settings(self) -> dict[str, str]:
-        return {"x64": "on" if jax.config.jax_enable_x64 else "off"}
+        return {"x64": "on" if jax.config.jax_enable_x64 else "off"}  # type: ignore[attr-defined]
 
     @property
     def namespace(self) -> Any:
@@ -67,10 +67,14 @@ class JaxBackend(Backend):
     def asarray(
         self, obj: Any, *, dtype: str | None = None, like: Array | None = None, device: str | None = None
     ) -> Array:
+        if dtype is None and isinstance(obj, np.ndarray):
+            dtype = obj.dtype.name  # else a float64 would be narrowed without a word
         kind = None if dtype is None else self.dtype(dtype)
         place: Any = None
         if device is not None:
-            place = next(d for d in jax.devices() if f"{d.platform}:{d.id}" == device)
+            if device not in self.devices():
+                raise ValueError(f"JAX has no device {device!r}; there are {', '.join(self.devices())}")
+            place = jax.devices()[self.devices().index(device)]
         elif like is not None and not isinstance(like, jax.core.Tracer):
             place = next(iter(like.devices()))
         return jnp.array(obj, dtype=kind, device=place)

@@ -25,7 +25,9 @@ class TensorFlowBackend(Backend):
         return str(tf.__version__)
 
     def devices(self) -> tuple[str, ...]:
-        names = [device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices()]
+        names = [
+            device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices()
+        ]
         return tuple(sorted(names, key=lambda name: not name.startswith("GPU")))
 
     def device_of(self, x: Array) -> str:
@@ -93,7 +95,7 @@ class TensorFlowBackend(Backend):
         def call(*arrays: Array) -> Array:
             tracked: list[Array] = []
 
-            @tf.custom_gradient
+            @tf.custom_gradient  # type: ignore[untyped-decorator]
             def run(*inner: Array) -> Any:
                 result = fn(*inner)
 
@@ -110,6 +112,7 @@ class TensorFlowBackend(Backend):
         return call
 
     def vjp(self, fn: ArrayFunction, arrays: Sequence[Array], cotangent: Array) -> tuple[Array, ...]:
+        arrays = [tf.identity(x) for x in arrays]  # one array given twice has two gradients
         with tf.GradientTape() as tape:
             for x in arrays:
                 tape.watch(x)
@@ -119,6 +122,7 @@ class TensorFlowBackend(Backend):
         )
 
     def jvp(self, fn: ArrayFunction, arrays: Sequence[Array], tangents: Sequence[Array]) -> Array:
+        arrays = [tf.identity(x) for x in arrays]
         with tf.autodiff.ForwardAccumulator(list(arrays), list(tangents)) as accumulator:
             result = fn(*arrays)
         return accumulator.jvp(result, unconnected_gradients=tf.UnconnectedGradients.ZERO)

@@ -11,6 +11,7 @@ import array_api_compat.torch as namespace
 import ml_dtypes
 import numpy as np
 import torch
+from torch.autograd import forward_ad
 
 from tempscale.backend import Array, ArrayFunction, Backend
 from tempscale_backends.torch import natives as natives
@@ -38,7 +39,6 @@ class _Custom(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Array) -> None:
         _fn, ctx.vjp_rule, ctx.jvp_rule, *arrays = inputs
         ctx.save_for_backward(*arrays, output)
-        ctx.save_for_forward(*arrays, output)
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Array) -> Any:
@@ -52,9 +52,42 @@ class _CustomWithForwardMode(_Custom):
     generate_vmap_rule = True
 
     @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Array) -> None:
+        _Custom.setup_context(ctx, inputs, output)
+        ctx.save_for_forward(*inputs[3:], output)
+
+    @staticmethod
     def jvp(ctx: Any, *tangents: Array) -> Array:
+        if sum(level.key() == _FORWARD for level in torch._C._functorch.get_interpreter_stack() or ()) > 1:
+            # PyTorch differentiates nothing in here, so that the derivative of this one would come out as 0
+            raise NotImplementedError(
+                "PyTorch cannot differentiate a custom gradient in forward mode more than twice, nor twice "
+                "around a vmap: use reverse mode for one of the derivatives (torch.func.jacrev)"
+            )
         *arrays, result = ctx.saved_tensors
         return ctx.jvp_rule(tuple(arrays), result, tangents[3:])
+
+
+_FORWARD = torch._C._functorch.TransformType.Jvp
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _in_forward_mode() -> bool:
+    """Whether the innermost transform around a call is `torch.func.jvp`."""
+    innermost = torch._C._functorch.peek_interpreter_stack()
+    return bool(innermost is not None and innermost.key() == _FORWARD)
+
+
+def _forward_mode(call: ArrayFunction, jvp: Any, arrays: tuple[Array, ...]) -> Array:
+    """`custom_gradient` right inside `torch.func.jvp`, in open code that can be differentiated again."""
+    duals: list[Any] = [forward_ad.unpack_dual(x, level=0) for x in arrays]  # type: ignore[no-untyped-call]
+    primals = tuple([dual.primal for dual in duals])
+    result = call(*primals)
+    if all(dual.tangent is None for dual in duals):
+        return result
+    tangents = tuple([torch.zeros_like(d.primal) if d.tangent is None else d.tangent for d in duals])
+    tangent = jvp(primals, result, tangents)
+    return forward_ad.make_dual(result, tangent, level=0)  # type: ignore[no-untyped-call]
 
 
 class TorchBackend(Backend):
@@ -114,6 +147,8 @@ class TorchBackend(Backend):
             return bits.view(torch.bfloat16).to(kind or torch.bfloat16)
         if isinstance(obj, torch.Tensor):
             return obj.detach().clone().to(device=place, dtype=kind)
+        if isinstance(obj, np.ndarray) and any(stride < 0 for stride in obj.strides):
+            obj = obj.copy()
         return torch.tensor(obj, dtype=kind, device=place)
 
     def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:
@@ -124,7 +159,7 @@ class TorchBackend(Backend):
         return np.array(host.numpy())
 
     def from_dlpack(self, x: Array) -> Array:
-        return torch.from_dlpack(x)
+        return torch.from_dlpack(x)  # type: ignore[attr-defined]
 
     def is_traced(self, x: Array) -> bool:
         return torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(x)
@@ -139,16 +174,25 @@ class TorchBackend(Backend):
         vjp: Callable[[tuple[Array, ...], Array, Array], Sequence[Array]],
         jvp: Callable[[tuple[Array, ...], Array, tuple[Array, ...]], Array],
     ) -> ArrayFunction:
-        function = _Custom if torch.compiler.is_compiling() else _CustomWithForwardMode
+        compiling = torch.compiler.is_compiling()
+        function = _Custom if compiling else _CustomWithForwardMode
+
+        def apply(*arrays: Array) -> Array:
+            if compiling and not (torch.is_grad_enabled() and any(x.requires_grad for x in arrays)):
+                return fn(*arrays)  # as Dynamo does it, but Dynamo miscounts the arguments
+            return function.apply(fn, vjp, jvp, *arrays)  # type: ignore[no-untyped-call]
 
         def call(*arrays: Array) -> Array:
-            return function.apply(fn, vjp, jvp, *arrays)
+            return _forward_mode(apply, jvp, arrays) if _in_forward_mode() else apply(*arrays)
 
         return call
 
     def vjp(self, fn: ArrayFunction, arrays: Sequence[Array], cotangent: Array) -> tuple[Array, ...]:
         leaves = [x.detach().requires_grad_() for x in arrays]
-        return torch.autograd.grad(fn(*leaves), leaves, cotangent)
+        result = fn(*leaves)
+        if not result.requires_grad:
+            return tuple([torch.zeros_like(x) for x in arrays])
+        return torch.autograd.grad(result, leaves, cotangent, materialize_grads=True)
 
     def jvp(self, fn: ArrayFunction, arrays: Sequence[Array], tangents: Sequence[Array]) -> Array:
         return torch.func.jvp(fn, tuple(arrays), tuple(tangents))[1]
