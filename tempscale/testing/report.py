@@ -78,7 +78,7 @@ class Cell:
 class Agreement:
     """The largest distance between any two backends, in units in the last place, for one operation and dtype.
 
-    Counted over well-conditioned elements: those whose bound is below 1/1024 of their value. Numbers that
+    Counted over well-conditioned elements: those whose bound is below 1024 u of their value. Numbers that
     TensorFlow and JAX flush to zero count as zero.
     """
 

@@ -2,69 +2,107 @@
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from tempscale import entropy, kl_divergence, log_softmax, logsumexp, softmax
 from tempscale._agnostic import OPERATIONS, Operation
+from tempscale._scaling import cast, host_reciprocal, is_limit, widen, working_dtype
 from tempscale.backend import Array
 
 BLOCK = 2**16  # entries; float32 intermediates of this size fit in a core's second-level cache
 
 
-def _quiet(body: Any) -> Any:
+def _quiet(body: Callable[..., Array]) -> Callable[..., Array]:
     """Run a body without NumPy's warnings: what is wrong in the values shows in the values."""
 
-    @functools.wraps(body)
-    def run(*args: Any, **options: Any) -> Any:
+    def run(*arrays: Array, **options: Any) -> Array:
         with np.errstate(all="ignore"):
-            return body(*args, xp=np, **options)
+            return body(*arrays, xp=np, **options)
 
     return run
 
 
-def _blocked(operation: Operation[..., Any]) -> None:
-    """Register the operation's body, run on blocks of rows, as its native."""
-    body = _quiet(operation.body)
+def _blocked(run: Callable[..., Array]) -> Callable[..., Array]:
+    """Run a function of rows on blocks of them."""
 
     def native(*arrays: Array, axis: int, where: Array | None, **options: Any) -> Array:
-        shape, size = arrays[0].shape, arrays[0].size
-        if size <= BLOCK:
-            return body(*arrays, axis=axis, where=where, **options)
-        # rows along the first axes, classes along the last
-        rows = shape[:axis] + shape[axis + 1 :]
-        flat = [_as_rows(x, axis) for x in arrays]
-        mask = None if where is None else _as_rows(np.broadcast_to(where, shape), axis)
-        per_row = {
-            key: _as_rows(np.broadcast_to(value, (*shape[:axis], 1, *shape[axis + 1 :])), axis)
+        if arrays[0].size <= BLOCK:
+            return run(*arrays, axis=axis, where=where, **options)
+        shape = arrays[0].shape
+        one_per_row = (*shape[:axis], 1, *shape[axis + 1 :])
+        by_rows = [_as_rows(x, axis) for x in arrays]
+        masks = None if where is None else _as_rows(np.broadcast_to(where, shape), axis)
+        temperatures = {
+            key: _as_rows(np.broadcast_to(value, one_per_row), axis)
             for key, value in options.items()
-            if isinstance(value, np.ndarray) and value.ndim
+            if isinstance(value, np.ndarray)
         }
-        step = max(1, BLOCK // shape[axis])
         out: Array | None = None
-        for start in range(0, len(flat[0]), step):
-            block = slice(start, start + step)
-            here = {**options, **{key: value[block] for key, value in per_row.items()}}
-            part = body(*[x[block] for x in flat], axis=1, where=None if mask is None else mask[block], **here)
+        step = max(1, BLOCK // shape[axis])
+        for start in range(0, len(by_rows[0]), step):
+            rows = slice(start, start + step)
+            here = {**options, **{key: value[rows] for key, value in temperatures.items()}}
+            part = run(*[x[rows] for x in by_rows], axis=1, where=None if masks is None else masks[rows], **here)
             if out is None:
-                out = np.empty((len(flat[0]), *part.shape[1:]), part.dtype)
-            out[block] = part
-        assert out is not None
-        if out.ndim == 1:
-            return out.reshape(rows)
-        return np.moveaxis(out.reshape(*rows, out.shape[1]), -1, axis)
+                out = np.empty((len(by_rows[0]), *part.shape[1:]), part.dtype)
+            out[rows] = part
+        assert out is not None  # more than one block of entries has a first block
+        return _from_rows(out, shape, axis, reduced=out.ndim == 1)
 
-    operation.native("numpy")(native)
+    return native
 
 
 def _as_rows(x: Array, axis: int) -> Array:
     return np.moveaxis(x, axis, -1).reshape(-1, x.shape[axis])
 
 
-for _operation in (softmax, log_softmax, logsumexp, entropy, kl_divergence):
-    _blocked(_operation)
+def _from_rows(x: Array, shape: tuple[int, ...], axis: int, *, reduced: bool) -> Array:
+    rows = (*shape[:axis], *shape[axis + 1 :])
+    return x.reshape(rows) if reduced else np.moveaxis(x.reshape(*rows, x.shape[1]), -1, axis)
+
+
+def _in_place(operation: Operation[..., Any]) -> Callable[[Callable[[Array, int], Array]], Callable[..., Array]]:
+    """Make a native of a function that works in place on z = (x - max) / T; the body serves other temperatures."""
+    body = _quiet(operation.body)
+
+    def native(finish: Callable[[Array, int], Array]) -> Callable[..., Array]:
+        def run(logits: Array, *, temperature: Any, axis: int, where: Array | None) -> Array:
+            if not isinstance(temperature, float) or is_limit(temperature):
+                return body(logits, temperature=temperature, axis=axis, where=where)
+            with np.errstate(all="ignore"):
+                x = widen(logits, where, np)
+                z = x - x.max(axis=axis, keepdims=True)
+                z *= host_reciprocal(temperature, working_dtype(logits))
+                return cast(finish(z, axis), logits.dtype, np)
+
+        operation.native("numpy")(_blocked(run))
+        return run
+
+    return native
+
+
+@_in_place(softmax)
+def _softmax(z: Array, axis: int) -> Array:
+    e = np.exp(z, out=z)
+    e *= 1.0 / e.sum(axis=axis, keepdims=True)
+    return e
+
+
+@_in_place(log_softmax)
+def _log_softmax(z: Array, axis: int) -> Array:
+    e = np.exp(z)
+    # leave one maximum out of the sum; z is 0 there, or NaN in a row that is invalid
+    at = np.expand_dims(z.argmax(axis=axis), axis)
+    np.put_along_axis(e, at, np.take_along_axis(z, at, axis), axis)
+    z -= np.log1p(e.sum(axis=axis, keepdims=True))
+    return z
+
+
+for _operation in (logsumexp, entropy, kl_divergence):
+    _operation.native("numpy")(_blocked(_quiet(_operation.body)))
 for _operation in OPERATIONS.values():
     if "numpy" not in _operation.natives:
         _operation.native("numpy")(_quiet(_operation.body))

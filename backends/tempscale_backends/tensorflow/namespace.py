@@ -72,7 +72,7 @@ def ones_like(x: Array, /, *, dtype: Any = None, device: Any = None) -> Array:
 abs, exp, expm1 = tf.abs, tf.exp, tf.math.expm1  # noqa: A001 - the standard's names
 log, log1p, sqrt, tanh = tf.math.log, tf.math.log1p, tf.sqrt, tf.tanh
 isfinite, isinf, isnan = tf.math.is_finite, tf.math.is_inf, tf.math.is_nan
-floor, ceil, sign, square = tf.floor, tf.math.ceil, tf.sign, tf.square
+floor, ceil, round, sign, square = tf.floor, tf.math.ceil, tf.round, tf.sign, tf.square  # noqa: A001
 logical_and, logical_or, logical_not = tf.logical_and, tf.logical_or, tf.logical_not
 
 

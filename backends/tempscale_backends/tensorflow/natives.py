@@ -6,26 +6,17 @@ from typing import Any
 
 import tensorflow as tf
 
-from tempscale._scaling import accurate_sum, axis_size, spread
+from tempscale._scaling import accurate_sum, axis_size, split_sum, spread
 from tempscale.arrays import custom_gradient
 from tempscale.backend import Array
+from tempscale_backends.tensorflow import namespace
 
 
 @accurate_sum.native("tensorflow")
 def _accurate_sum(x: Array, *, axis: int) -> Array:
     if x.dtype == tf.float64:
-        return _split_sum(x, axis)
+        return split_sum(x, axis, namespace)
     return tf.cast(tf.reduce_sum(tf.cast(x, tf.float64), axis, keepdims=True), x.dtype)
-
-
-def _split_sum(x: Array, axis: int) -> Array:
-    """Sum float64 in two parts: whole multiples of a grid, exact in any order, and what is left."""
-    constant = tf.stop_gradient(x)
-    top = tf.reduce_max(tf.abs(constant), axis, keepdims=True)
-    grid = tf.where(top > 0, top, tf.ones_like(top)) * 2.0**-30
-    whole = tf.round(constant / grid)
-    rest = tf.reduce_sum(x - whole * grid, axis, keepdims=True)
-    return tf.reduce_sum(whole, axis, keepdims=True) * grid + rest
 
 
 @axis_size.native("tensorflow")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,6 +25,15 @@ _DTYPES = {
     )
 }
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+
+
+def _with_code_of_its_own(fn: ArrayFunction) -> ArrayFunction:
+    """Copy a plain function: torch.compile limits recompilations per code object, which closures share."""
+    if not isinstance(fn, types.FunctionType):
+        return fn
+    copy = types.FunctionType(fn.__code__.replace(), fn.__globals__, fn.__name__, fn.__defaults__, fn.__closure__)
+    copy.__kwdefaults__ = fn.__kwdefaults__
+    return copy
 
 
 class _Custom(torch.autograd.Function):
@@ -204,7 +214,7 @@ class TorchBackend(Backend):
     def jit(
         self, fn: ArrayFunction, *, compiler: str | None = None, unknown_dims: bool = False
     ) -> ArrayFunction:
-        compiled: ArrayFunction = torch.compile(fn, fullgraph=True, dynamic=unknown_dims or None)
+        compiled: ArrayFunction = torch.compile(_with_code_of_its_own(fn), fullgraph=True, dynamic=unknown_dims or None)
         return compiled
 
     def compiler_problem(self, compiler: str) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from tempscale import log_softmax, softmax, stop_gradient
+from tempscale import log_softmax, softmax
 from tempscale._scaling import (
     LARGEST,
     SMALLEST_NORMAL,
@@ -18,6 +18,7 @@ from tempscale._scaling import (
     host_reciprocal,
     is_limit,
     reciprocal,
+    split_sum,
     spread,
     widen,
     working_dtype,
@@ -28,23 +29,18 @@ from tempscale.backend import Array
 import array_api_compat.torch as xp
 
 
+FEW = 64
+"""Classes up to which torch.softmax of a scaled row is accurate: it adds eight running sums, n / 8 roundings."""
+
+
 @accurate_sum.native("torch")
 def _accurate_sum(x: Array, *, axis: int) -> Array:
     # Eager sums are blocked and fine. Inductor adds a row one vector after another.
     if not torch.compiler.is_compiling():
         return torch.sum(x, axis, keepdim=True)
     if x.dtype == torch.float64:
-        return _split_sum(x, axis)
+        return split_sum(x, axis, xp)
     return torch.sum(x, axis, keepdim=True, dtype=torch.float64).to(x.dtype)
-
-
-def _split_sum(x: Array, axis: int) -> Array:
-    """Sum float64 in two parts: whole multiples of a grid, exact in any order, and what is left."""
-    top = torch.amax(stop_gradient(x).abs(), axis, keepdim=True)
-    grid = torch.where(top > 0, top, 1.0) * 2.0**-30
-    whole = torch.round(stop_gradient(x) / grid)
-    rest = torch.sum(x - whole * grid, axis, keepdim=True)
-    return torch.sum(whole, axis, keepdim=True) * grid + rest
 
 
 @spread.native("torch")
@@ -78,24 +74,25 @@ def _differentiated(*values: Any) -> bool:
     return False
 
 
-def _scaled_in_place(x: Array, temperature: Any, axis: int) -> tuple[Array, Array]:
-    """(x - max) / T in new memory, and the index of a maximum. For an array T limits are products, not selections."""
+def _scaled_in_place(x: Array, m: Array, temperature: Any) -> Array:
+    """(x - max) / T in new memory. For an array T the limits are products, not selections."""
     working = working_dtype(x)
-    m, at = torch.max(x, axis, keepdim=True)
     if not isinstance(temperature, torch.Tensor):
-        return torch.sub(x, m).mul_(host_reciprocal(temperature, working)), at
+        return torch.sub(x, m).mul_(host_reciprocal(temperature, working))
     c = reciprocal(temperature, working, xp)
-    z = torch.sub(x, m).mul_(c)
     # A second factor takes the clamped 1/T to the limit: differences overflow to -inf at T = 0, vanish at T = inf.
     limit = torch.where((c >= LARGEST[working]) | (c <= SMALLEST_NORMAL[working]), c, 1.0)
-    return z.mul_(limit), at
+    return torch.sub(x, m).mul_(c).mul_(limit)
 
 
 @softmax.native("torch")
 def _softmax(logits: Array, *, temperature: Any, axis: int, where: Array | None) -> Array:
     if torch.compiler.is_compiling() or is_limit(temperature) or _differentiated(logits, temperature):
         return softmax.body(logits, temperature=temperature, axis=axis, where=where, xp=xp)
-    z, _ = _scaled_in_place(widen(logits, where, xp), temperature, axis)
+    x = widen(logits, where, xp)
+    z = _scaled_in_place(x, torch.amax(x, axis, keepdim=True), temperature)
+    if logits.shape[axis] <= FEW:
+        return torch.softmax(z, axis).to(logits.dtype)
     e = z.exp_()
     return e.mul_(e.sum(axis, keepdim=True).reciprocal_()).to(logits.dtype)
 
@@ -104,7 +101,9 @@ def _softmax(logits: Array, *, temperature: Any, axis: int, where: Array | None)
 def _log_softmax(logits: Array, *, temperature: Any, axis: int, where: Array | None) -> Array:
     if torch.compiler.is_compiling() or is_limit(temperature) or _differentiated(logits, temperature):
         return log_softmax.body(logits, temperature=temperature, axis=axis, where=where, xp=xp)
-    z, at = _scaled_in_place(widen(logits, where, xp), temperature, axis)
+    x = widen(logits, where, xp)
+    m, at = torch.max(x, axis, keepdim=True)
+    z = _scaled_in_place(x, m, temperature)
     # z at the maximum is 0, or NaN in a row that is invalid
     others = z.exp().scatter_(axis, at, z.gather(axis, at)).sum(axis, keepdim=True)
     return z.sub_(others.log1p_()).to(logits.dtype)
