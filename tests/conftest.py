@@ -1,0 +1,53 @@
+"""Fixtures: the backends, and the frameworks themselves."""
+
+from __future__ import annotations
+
+import os
+
+# Before any framework is imported: quiet, and several on one GPU
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+from types import ModuleType
+
+import pytest
+from support import DIFFERENTIATING, NAMES, require
+
+from tempscale import Backend
+
+
+@pytest.fixture(params=NAMES)
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Each backend in turn."""
+    return require(request.param)
+
+
+@pytest.fixture(params=DIFFERENTIATING)
+def differentiating(request: pytest.FixtureRequest) -> Backend:
+    """Each backend that differentiates, compiles and maps."""
+    return require(request.param)
+
+
+@pytest.fixture(scope="session")
+def torch() -> ModuleType:
+    require("torch")
+    import torch
+
+    return torch
+
+
+@pytest.fixture(scope="session")
+def tf() -> ModuleType:
+    require("tensorflow")
+    import tensorflow
+
+    return tensorflow
+
+
+@pytest.fixture(scope="session")
+def jax() -> ModuleType:
+    require("jax")
+    import jax
+
+    return jax
