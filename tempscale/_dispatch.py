@@ -65,16 +65,19 @@ def _find_owner(cls: type) -> str:
         if hasattr(cls, "assign") and hasattr(cls, "value"):
             return KERAS_VARIABLE
         return REFUSED if any(base.__name__ == "KerasTensor" for base in cls.__mro__) else OTHER
+    failure: BackendUnavailableError | None = None
     for name in candidates(modules):
         try:
             backend = get_backend(name)
-        except BackendUnavailableError:
+        except BackendUnavailableError as error:
             framework = framework_of(name)
             if not modules.isdisjoint((framework, f"{framework}lib")):  # JAX's arrays are of jaxlib
-                raise
+                failure = error
             continue
         if issubclass(cls, backend.array_types):
             return name
+    if failure is not None:
+        raise failure
     return OTHER
 
 

@@ -1,0 +1,122 @@
+"""Rules of the house, read from the source: who may import what, and no knowing of backends by name."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+import tempscale_backends
+from support import NAMES
+
+import tempscale
+
+CORE = Path(tempscale.__file__).parent
+BACKENDS = Path(tempscale_backends.__file__).parent
+FRAMEWORKS = {"torch", "tensorflow", "jax", "jaxlib", "keras", "array_api_compat"}
+OWN = {
+    "numpy": {"ml_dtypes"},
+    "torch": {"torch", "array_api_compat", "ml_dtypes"},
+    "tensorflow": {"tensorflow", "ml_dtypes"},
+    "jax": {"jax", "jaxlib", "ml_dtypes"},
+}
+
+
+def sources(folder):
+    files = sorted(folder.rglob("*.py"))
+    assert files
+    return files
+
+
+def imports(file):
+    """Modules that a file imports, anywhere in it, by statement or by a call with a literal name."""
+    tree = ast.parse(file.read_text(encoding="utf-8"), str(file))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}:{node.lineno} has a relative import"
+            yield node.module
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in ("import_module", "__import__"):
+                yield str(node.args[0].value)
+
+
+def top(module):
+    return module.partition(".")[0]
+
+
+@pytest.mark.parametrize("file", sources(CORE), ids=lambda file: str(file.relative_to(CORE)))
+def test_the_core_imports_no_framework_and_no_backend(file):
+    assert {top(m) for m in imports(file)} & (FRAMEWORKS | {"tempscale_backends"}) == set()
+
+
+@pytest.mark.parametrize("file", sorted(CORE.glob("*.py")), ids=lambda file: file.name)
+def test_the_modules_of_the_library_import_numpy_and_nothing_else_when_they_are_imported(file):
+    body = ast.parse(file.read_text(encoding="utf-8")).body
+    names = set()
+    for node in body:
+        if isinstance(node, ast.Import):
+            names |= {top(alias.name) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(top(node.module))
+    assert names - sys.stdlib_module_names <= {"numpy", "tempscale"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_backend_imports_its_framework_and_the_library_and_no_other_backend(name):
+    allowed = {"numpy", "tempscale", *OWN[name], *sys.stdlib_module_names}
+    for file in sources(BACKENDS / name):
+        for module in imports(file):
+            if top(module) == "tempscale_backends":
+                assert module == f"tempscale_backends.{name}" or module.startswith(
+                    f"tempscale_backends.{name}."
+                )
+            else:
+                assert top(module) in allowed, f"{file} imports {module}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_entry_of_a_backend_imports_no_framework(name):
+    assert {*imports(BACKENDS / name / "__init__.py")} == {"tempscale.backend"}
+
+
+def test_every_backend_is_its_own_package():
+    packages = {path.name for path in BACKENDS.iterdir() if path.joinpath("__init__.py").exists()}
+    assert packages == set(NAMES)
+
+
+def known_by_name(file):
+    """Lines that compare something with the name of a backend."""
+    names = {*NAMES, "tf", "np"}
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Compare):
+            parts = [node.left, *node.comparators]
+            parts += [
+                e for part in parts if isinstance(part, ast.Tuple | ast.List | ast.Set) for e in part.elts
+            ]
+            if any(isinstance(part, ast.Constant) and part.value in names for part in parts):
+                yield node.lineno
+        elif isinstance(node, ast.MatchValue) and getattr(node.value, "value", None) in names:
+            yield node.value.lineno
+
+
+@pytest.mark.parametrize("file", sources(CORE), ids=lambda file: str(file.relative_to(CORE)))
+def test_no_code_outside_the_backends_asks_which_backend_it_is(file):
+    assert [*known_by_name(file)] == []
+
+
+def test_the_rule_against_names_sees_what_it_forbids(tmp_path):
+    file = tmp_path / "x.py"
+    file.write_text("if backend.name == 'torch': pass\nif name in ('jax', 'numpy'): pass\nif a == b: pass\n")
+    assert [*known_by_name(file)] == [1, 2]
+
+
+def test_the_rule_for_imports_sees_what_it_forbids(tmp_path):
+    file = tmp_path / "x.py"
+    file.write_text(
+        "def f():\n    import torch.nn\n    importlib.import_module('jax.numpy')\nfrom keras import ops\n"
+    )
+    assert [*imports(file)] == ["keras", "torch.nn", "jax.numpy"]
