@@ -7,11 +7,12 @@ natives, because frameworks sum in different ways: some add 128 256 numbers one 
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any, NamedTuple
 
 from tempscale._agnostic import INJECTED, agnostic
 from tempscale._dispatch import backend_of
-from tempscale.arrays import stop_gradient
+from tempscale.arrays import custom_gradient, stop_gradient
 from tempscale.backend import Array
 
 LARGEST = {"float32": float.fromhex("0x1.fffffep127"), "float64": float.fromhex("0x1.fffffffffffffp1023")}
@@ -28,9 +29,50 @@ def accurate_sum(x: Array, /, *, axis: int, xp: Any = INJECTED) -> Array:
 
 
 @agnostic
-def spread(row: Array, x: Array, /, *, xp: Any = INJECTED) -> Array:
-    """Broadcast `row` to the shape of `x`; the gradient is an `accurate_sum`, which a broadcast of its own is not."""
-    return xp.broadcast_to(row, x.shape)
+def row_max(x: Array, /, *, axis: int, xp: Any = INJECTED) -> Array:
+    """Maximum along `axis`, kept. Whether a NaN wins is left to the framework: it is in the row all the same."""
+    return xp.max(x, axis=axis, keepdims=True)
+
+
+@agnostic
+def times_row(x: Array, row: Array, /, *, xp: Any = INJECTED) -> Array:
+    """``x * row``, where `row` has one value per row. What a framework adds up in its gradient is its own way."""
+    return x * row
+
+
+@agnostic
+def minus_row(x: Array, row: Array, /, *, xp: Any = INJECTED) -> Array:
+    """``x - row``, where `row` has one value per row."""
+    return x - row
+
+
+def times_row_accurately(x: Array, row: Array) -> Array:
+    """`times_row` with an `accurate_sum` in its gradient, for natives."""
+    rules = custom_gradient(
+        operator.mul,
+        vjp=lambda arrays, result, g: (g * arrays[1], sum_to_row(g * arrays[0], arrays[1])),
+        jvp=lambda arrays, result, tangents: tangents[0] * arrays[1] + arrays[0] * tangents[1],
+    )
+    return rules(x, row)
+
+
+def minus_row_accurately(x: Array, row: Array) -> Array:
+    """`minus_row` with an `accurate_sum` in its gradient, for natives."""
+    rules = custom_gradient(
+        operator.sub,
+        vjp=lambda arrays, result, g: (g, -sum_to_row(g, arrays[1])),
+        jvp=lambda arrays, result, tangents: tangents[0] - tangents[1],
+    )
+    return rules(x, row)
+
+
+@agnostic
+def sum_to_row(x: Array, row: Array, /, *, xp: Any = INJECTED) -> Array:
+    """Sum `x` accurately over the axes along which `row` was broadcast."""
+    for axis, (one, size) in enumerate(zip(row.shape, x.shape, strict=True)):
+        if one == 1 and size != 1:
+            x = accurate_sum(x, axis=axis)
+    return x
 
 
 @agnostic
@@ -110,7 +152,7 @@ class Scaled(NamedTuple):
     x: Array
     """The logits themselves, -inf where masked."""
     m: Array
-    """Maximum of the row, kept as an axis; a constant to differentiation."""
+    """Maximum of the row, kept as an axis; a constant to differentiation. With a NaN in the row it may be any."""
     c: Any
     """1 / T: a number, an array, or the limit T itself (0.0 or inf)."""
 
@@ -128,7 +170,7 @@ def scale(logits: Array, temperature: Any, axis: int, where: Array | None, xp: A
     because compilers turn a division by a constant into that anyway, some of them.
     """
     x = widen(logits, where, xp)
-    m = stop_gradient(xp.max(x, axis=axis, keepdims=True))
+    m = stop_gradient(row_max(x, axis=axis))
     if is_limit(temperature):
         x = stop_gradient(x)
         return Scaled(_coldest(x, m, xp) if temperature == 0.0 else _hottest(x, m, xp), x, m, temperature)
@@ -147,7 +189,7 @@ def _scaled_by_array(x: Array, m: Array, c: Array, working: str, xp: Any) -> Arr
     d = x - m
     gone = d == -math.inf
     # -inf is kept out of the product: its derivative with respect to c would be 0 * inf
-    z = xp.where(gone, -math.inf, xp.where(gone, 0.0, d) * spread(c, x))
+    z = xp.where(gone, -math.inf, times_row(xp.where(gone, 0.0, d), c))
     constant = stop_gradient(x)
     z = xp.where(c >= LARGEST[working], _coldest(constant, m, xp), z)
     return xp.where(c <= SMALLEST_NORMAL[working], _hottest(constant, m, xp), z)
@@ -192,4 +234,4 @@ def log_probability(scaled: Scaled, axis: int, xp: Any) -> Array:
     total = log_total(scaled.z, axis, xp)
     # a masked entry is the constant -inf, so that no gradient reaches or leaves it; unless its row is invalid
     masked = (scaled.x == -math.inf) & (total == total)
-    return xp.where(masked, -math.inf, scaled.z - spread(total, scaled.z))
+    return xp.where(masked, -math.inf, minus_row(scaled.z, total))

@@ -11,7 +11,8 @@ from tempscale import _wide
 from tempscale._agnostic import INJECTED, agnostic
 from tempscale._arguments import as_axis, as_float, as_mask, as_temperature, common_float, prepare_logits
 from tempscale._checks import check_logits, checking
-from tempscale._scaling import accurate_sum, cast, log_probability, log_total, offset, scale, spread, working_dtype
+from tempscale._scaling import accurate_sum, cast, log_probability, log_total, offset, scale, times_row, working_dtype
+from tempscale.arrays import stop_gradient
 from tempscale.backend import Array, Backend
 from tempscale.contracts import Contract
 
@@ -81,7 +82,7 @@ def softmax(
     array([0.016, 0.117, 0.867])
     """
     e = xp.exp(scale(logits, temperature, axis, where, xp).z)
-    p = e * spread(1.0 / accurate_sum(e, axis=axis), e)
+    p = times_row(e, 1.0 / accurate_sum(e, axis=axis))
     return cast(p, logits.dtype, xp)
 
 
@@ -250,9 +251,10 @@ def logsumexp(
     scaled = scale(logits, temperature, axis, where, xp)
     shift = offset(scaled, working_dtype(logits), xp)
     total = shift + log_total(scaled.z, axis, xp)
-    # where the maximum is infinite it is the result; a NaN in the row has made the maximum NaN
-    infinite = (scaled.m == math.inf) | (scaled.m == -math.inf)
-    total = xp.where(infinite & (scaled.c == scaled.c), scaled.m, total)
+    # where the maximum is infinite it is the result; a NaN in the row makes this maximum NaN
+    m = stop_gradient(xp.max(scaled.x, axis=axis, keepdims=True))
+    infinite = (m == math.inf) | (m == -math.inf)
+    total = xp.where(infinite & (scaled.c == scaled.c), m, total)
     return _reduced(total, logits, axis, keepdims, xp)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from tempscale import _wide
 from tempscale._agnostic import INJECTED, agnostic
 from tempscale._arguments import prepare_logits
-from tempscale._scaling import accurate_sum, cast, scale, spread
+from tempscale._scaling import accurate_sum, cast, minus_row, scale
 from tempscale.backend import Array
 from tempscale.contracts import Contract
 
@@ -65,7 +65,7 @@ def sparsemax(
     tau = _threshold(near, near > threshold, axis, xp)
     # With a NaN anywhere in the row, tau is NaN, compares as False, and so reaches every entry.
     tau = tau + 0.0 * accurate_sum(near, axis=axis)
-    return cast(xp.where(near <= tau, 0.0, near - spread(tau, near)), logits.dtype, xp)
+    return cast(xp.where(near <= tau, 0.0, minus_row(near, tau)), logits.dtype, xp)
 
 
 def _threshold(values: Array, inside: Array, axis: int, xp: Any) -> Array:

@@ -1,22 +1,64 @@
-"""Natives for TensorFlow: sums in float64 (XLA adds a row one by one), and shapes that may not be known yet."""
+"""Natives for TensorFlow.
+
+Sums that do not depend on how the compiler orders them, shapes that may not be known yet, and the bodies as graphs:
+an eager call then costs one dispatch instead of one per step, and its intermediate arrays share memory.
+"""
 
 from __future__ import annotations
 
+import functools
+import math
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
-from tempscale._scaling import accurate_sum, axis_size, split_sum, spread
-from tempscale.arrays import custom_gradient
+from tempscale._agnostic import OPERATIONS
+from tempscale._scaling import (
+    Reciprocal,
+    accurate_sum,
+    axis_size,
+    host_reciprocal,
+    is_limit,
+    minus_row,
+    minus_row_accurately,
+    row_max,
+    split_sum,
+    sum_to_row,
+    times_row,
+    times_row_accurately,
+    working_dtype,
+)
 from tempscale.backend import Array
 from tempscale_backends.tensorflow import namespace
+
+times_row.native("tensorflow")(times_row_accurately)
+minus_row.native("tensorflow")(minus_row_accurately)
+
+PARTIAL = 8
+"""Entries that may be added up in float32, whatever the order: 7 roundings. XLA adds a whole row one by one."""
 
 
 @accurate_sum.native("tensorflow")
 def _accurate_sum(x: Array, *, axis: int) -> Array:
     if x.dtype == tf.float64:
         return split_sum(x, axis, namespace)
-    return tf.cast(tf.reduce_sum(tf.cast(x, tf.float64), axis, keepdims=True), x.dtype)
+    return tf.cast(tf.reduce_sum(tf.cast(_partial_sums(x, axis), tf.float64), axis, keepdims=True), x.dtype)
+
+
+def _partial_sums(x: Array, axis: int) -> Array:
+    """Add up a few entries each along `axis`, if their number is known and divides: float64 then has less to do."""
+    parts = math.gcd(x.shape[axis] or 1, PARTIAL)
+    if parts == 1:
+        return x
+    shape = tf.shape(x)
+    split = tf.concat([shape[:axis], [parts, shape[axis] // parts], shape[axis + 1 :]], 0)
+    return tf.reduce_sum(tf.reshape(x, split), axis)
+
+
+@row_max.native("tensorflow")
+def _row_max(x: Array, *, axis: int) -> Array:
+    return tf.reduce_max(x, axis, keepdims=True)
 
 
 @axis_size.native("tensorflow")
@@ -24,20 +66,42 @@ def _axis_size(x: Array, *, axis: int) -> Any:
     return x.shape[axis] if x.shape[axis] is not None else tf.shape(x)[axis]
 
 
-@spread.native("tensorflow")
-def _spread(row: Array, x: Array) -> Array:
-    shape = tf.shape(x)
-    axes = [i for i, (r, n) in enumerate(zip(row.shape, x.shape, strict=True)) if r == 1 and n != 1]
+@sum_to_row.native("tensorflow")
+def _sum_to_row(x: Array, row: Array) -> Array:
+    x = sum_to_row.body(x, row, xp=namespace)
+    # a dimension of `row` that was not known may have turned out to be 1
+    over, _ = tf.raw_ops.BroadcastGradientArgs(s0=tf.shape(row), s1=tf.shape(x))
+    return tf.reshape(tf.reduce_sum(x, over, keepdims=True), tf.shape(row))
 
-    def vjp(arrays: tuple[Array, ...], result: Array, g: Array) -> tuple[Array]:
-        for axis in axes:
-            g = accurate_sum(g, axis=axis)
-        # a dimension of `row` that was not known may have turned out to be 1
-        over, _ = tf.raw_ops.BroadcastGradientArgs(s0=tf.shape(arrays[0]), s1=tf.shape(g))
-        return (tf.reshape(tf.reduce_sum(g, over, keepdims=True), tf.shape(arrays[0])),)
 
-    return custom_gradient(
-        lambda row: tf.broadcast_to(row, shape),
-        vjp=vjp,
-        jvp=lambda arrays, result, tangents: tf.broadcast_to(tangents[0], shape),
-    )(row)
+def _as_graph(body: Callable[..., Array]) -> Callable[..., Array]:
+    """Run a body as a graph when called eagerly, traced once per set of options and shape.
+
+    `reduce_retracing` has TensorFlow trace a dimension as unknown once it has seen two values of it.
+    """
+
+    @functools.lru_cache(maxsize=256)
+    def for_options(options: tuple[tuple[str, Any], ...]) -> Callable[..., Array]:
+        call = functools.partial(body, xp=namespace, **dict(options))
+        graph: Callable[..., Array] = tf.function(call, autograph=False, reduce_retracing=True)
+        return graph
+
+    def native(*arrays: Array, **options: Any) -> Array:
+        if not tf.executing_eagerly():
+            return body(*arrays, xp=namespace, **options)
+        operands, static = {}, []
+        for key, value in options.items():
+            if key.endswith("temperature") and isinstance(value, float) and not is_limit(value):
+                working = working_dtype(arrays[0])
+                operands[key] = Reciprocal(tf.constant(host_reciprocal(value, working), working))
+            elif isinstance(value, (tf.Tensor, tf.Variable)):
+                operands[key] = tf.convert_to_tensor(value)
+            else:
+                static.append((key, value))
+        return for_options(tuple(static))(*[tf.convert_to_tensor(x) for x in arrays], **operands)
+
+    return native
+
+
+for _operation in OPERATIONS.values():
+    _operation.native("tensorflow")(_as_graph(_operation.body))

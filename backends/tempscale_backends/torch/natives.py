@@ -18,12 +18,14 @@ from tempscale._scaling import (
     host_reciprocal,
     is_limit,
     reciprocal,
+    minus_row,
+    minus_row_accurately,
     split_sum,
-    spread,
+    times_row,
+    times_row_accurately,
     widen,
     working_dtype,
 )
-from tempscale.arrays import custom_gradient
 from tempscale.backend import Array
 
 import array_api_compat.torch as xp
@@ -43,23 +45,14 @@ def _accurate_sum(x: Array, *, axis: int) -> Array:
     return torch.sum(x, axis, keepdim=True, dtype=torch.float64).to(x.dtype)
 
 
-@spread.native("torch")
-def _spread(row: Array, x: Array) -> Array:
-    if not row.requires_grad:
-        return row.expand_as(x)
-    axes = [i for i, (r, n) in enumerate(zip(row.shape, x.shape, strict=True)) if r == 1 and n != 1]
-    shape = x.shape
+@times_row.native("torch")
+def _times_row(x: Array, row: Array) -> Array:
+    return times_row_accurately(x, row) if row.requires_grad else x * row
 
-    def vjp(arrays: tuple[Array, ...], result: Array, g: Array) -> tuple[Array]:
-        for axis in axes:
-            g = accurate_sum(g, axis=axis)
-        return (g,)
 
-    return custom_gradient(
-        lambda row: row.expand(shape).clone(),
-        vjp=vjp,
-        jvp=lambda arrays, result, tangents: tangents[0].expand(shape),
-    )(row)
+@minus_row.native("torch")
+def _minus_row(x: Array, row: Array) -> Array:
+    return minus_row_accurately(x, row) if row.requires_grad else x - row
 
 
 def _differentiated(*values: Any) -> bool:
