@@ -20,9 +20,14 @@ def _quiet(body: Callable[..., Array]) -> Callable[..., Array]:
 
     def run(*arrays: Array, **options: Any) -> Array:
         with np.errstate(all="ignore"):
-            return body(*arrays, xp=np, **options)
+            return _as_numpy_has_it(body(*arrays, xp=np, **options))
 
     return run
+
+
+def _as_numpy_has_it(x: Array) -> Array:
+    """A scalar in place of an array without axes, as NumPy's own reductions return it."""
+    return x if x.ndim else x[()]
 
 
 def _blocked(run: Callable[..., Array]) -> Callable[..., Array]:
@@ -61,7 +66,7 @@ def _as_rows(x: Array, axis: int) -> Array:
 
 def _from_rows(x: Array, shape: tuple[int, ...], axis: int, *, reduced: bool) -> Array:
     rows = (*shape[:axis], *shape[axis + 1 :])
-    return x.reshape(rows) if reduced else np.moveaxis(x.reshape(*rows, x.shape[1]), -1, axis)
+    return _as_numpy_has_it(x.reshape(rows)) if reduced else np.moveaxis(x.reshape(*rows, x.shape[1]), -1, axis)
 
 
 def _in_place(operation: Operation[..., Any]) -> Callable[[Callable[[Array, int], Array]], Callable[..., Array]]:
