@@ -108,9 +108,7 @@ def _make_operation(
     parameters = [p for p in signature.parameters.values() if p.name != "xp"]
     names = tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
 
-    def bind(
-        args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[Backend, tuple[Any, ...], dict[str, Any]]:
+    def bind(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Backend, tuple[Any, ...], dict[str, Any]]:
         found, incomplete = resolve(args, kwargs, names, arrays)
         backend = loaded[found] if found else get_backend(DEFAULT)
         if incomplete or not found:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+import numpy as np
+
 from tempscale._checks import check_logits, check_temperature, checking
 from tempscale._dispatch import is_number
 from tempscale.backend import Array, Backend
@@ -37,17 +39,17 @@ def as_axis(backend: Backend, x: Array, axis: Any, name: str) -> int:
     """Return `axis` counted from the front; it must exist and not be empty."""
     if isinstance(axis, (tuple, list)) or axis is None:
         raise TypeError(f"axis is {axis!r}, expected one integer: reshape {name} to join axes")
-    axis = operator.index(axis)
+    index: int = operator.index(axis)
     shape = backend.shape(x)
     rank = len(shape)
     if rank == 0:
         raise ValueError(f"{name} is 0-dimensional, expected at least one axis of classes: reshape it to (1,)")
-    if not -rank <= axis < rank:
-        raise ValueError(f"axis {axis} is out of range for {name} of shape {shape}: expected {-rank} to {rank - 1}")
-    axis = axis % rank
-    if shape[axis] == 0:
-        raise ValueError(f"{name} of shape {shape} has no entries along axis {axis}: at least one class is needed")
-    return axis
+    if not -rank <= index < rank:
+        raise ValueError(f"axis {index} is out of range for {name} of shape {shape}: expected {-rank} to {rank - 1}")
+    index %= rank
+    if shape[index] == 0:
+        raise ValueError(f"{name} of shape {shape} has no entries along axis {index}: at least one class is needed")
+    return index
 
 
 def as_temperature(backend: Backend, temperature: Any, x: Array, axis: int, name: str = "temperature") -> Any:
@@ -84,7 +86,7 @@ def _temperature_number(temperature: Any, name: str) -> float:
 
 
 def _number_from_numpy(value: Any, name: str) -> float:
-    if isinstance(value, bool) or getattr(value, "dtype", None) == bool or isinstance(value, complex):
+    if isinstance(value, (bool, np.bool_, complex)):
         raise TypeError(f"{name} is {value!r}, expected a real number")
     return float(value)
 
@@ -115,7 +117,14 @@ def as_mask(backend: Backend, where: Any, x: Array) -> Array | None:
 
 
 def prepare_logits(
-    backend: Backend, logits: Array, /, *, temperature: Any = 1.0, axis: int = -1, where: Any = None, **options: Any
+    backend: Backend,
+    logits: Array,
+    /,
+    *,
+    temperature: Any = 1.0,
+    axis: int = -1,
+    where: Any = None,
+    **options: Any,
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Arguments of the functions of one array of logits."""
     logits = as_float(backend, logits, "logits")
@@ -125,4 +134,3 @@ def prepare_logits(
     if checking():
         check_logits(backend, logits, where, axis, "logits")
     return (logits,), {"temperature": temperature, "axis": axis, "where": where, **options}
-

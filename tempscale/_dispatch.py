@@ -123,9 +123,7 @@ def resolve(
     return found, incomplete
 
 
-def _is_data(
-    index: int, value: Any, args: Sequence[Any], keywords: Mapping[str, Any], arrays: Collection[str]
-) -> bool:
+def _is_data(index: int, value: Any, args: Sequence[Any], keywords: Mapping[str, Any], arrays: Collection[str]) -> bool:
     return value is not None and [*keywords][index - len(args)] in arrays
 
 
@@ -174,9 +172,7 @@ def check_entries(sequence: Sequence[Any], backend: Backend) -> None:
         owner = owner_of(type(entry))
         if owner == SEQUENCE:
             check_entries(entry, backend)
-        elif owner not in (NUMBER, NUMPY_NUMBER) and (
-            owner != DEFAULT or backend is not get_backend(DEFAULT)
-        ):
+        elif owner not in (NUMBER, NUMPY_NUMBER) and (owner != DEFAULT or backend is not get_backend(DEFAULT)):
             raise TypeError(
                 f"got a list with a {_type_name(type(entry))} in it, expected a list of numbers: make one "
                 "array of it first, for example with the framework's stack"
@@ -213,9 +209,7 @@ def _type_name(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-def _mixed(
-    args: Sequence[Any], keywords: Mapping[str, Any], first: int, second: int, names: Sequence[str]
-) -> str:
+def _mixed(args: Sequence[Any], keywords: Mapping[str, Any], first: int, second: int, names: Sequence[str]) -> str:
     values = (*args, *keywords.values())
     (one, one_type), (other, other_type) = (
         (_name(i, args, keywords, names), _type_name(type(values[i]))) for i in (first, second)
@@ -288,6 +282,4 @@ def explain(*args: Any) -> str:
                 f"{inside}, an array of {backend.name} {backend.version}"
             )
     kinds = ", ".join(type(value).__name__ for value in args) or "none"
-    return (
-        f"backend {backend.name!r}: there is no array among the arguments ({kinds}), and NumPy is the default"
-    )
+    return f"backend {backend.name!r}: there is no array among the arguments ({kinds}), and NumPy is the default"

@@ -192,9 +192,7 @@ def _installed(name: str) -> bool:
 
 def _instantiate(backend: Backend | type[Backend]) -> Backend:
     cls = backend if isinstance(backend, type) else type(backend)
-    missing = [
-        m for m in REQUIRED_MEMBERS if m in getattr(cls, "__abstractmethods__", ()) or not hasattr(cls, m)
-    ]
+    missing = [m for m in REQUIRED_MEMBERS if m in getattr(cls, "__abstractmethods__", ()) or not hasattr(cls, m)]
     if missing:
         raise TypeError(
             f"{cls.__module__}.{cls.__qualname__} is not a backend: it misses {', '.join(missing)}. "
@@ -206,8 +204,7 @@ def _instantiate(backend: Backend | type[Backend]) -> Backend:
 def _claim(name: str, origin: str) -> None:
     if name in _origins:
         raise ValueError(
-            f"two backends are named {name!r}: {_origins[name]} and {origin}. "
-            "Register one of them under another name."
+            f"two backends are named {name!r}: {_origins[name]} and {origin}. Register one of them under another name."
         )
     _origins[name] = origin
 

@@ -219,7 +219,7 @@ def offset(scaled: Scaled, working: str, xp: Any) -> Array:
 
 
 def log_total(z: Array, axis: int, xp: Any) -> Array:
-    """log sum exp(z), where z has its maximum at 0: accurate also where one entry dominates.
+    """Log sum exp(z), where z has its maximum at 0: accurate also where one entry dominates.
 
     One maximum is left out of the sum, and log1p puts it back: log of the whole sum would round the others
     away. The subtracted indicator is a constant, so derivatives of any order are those of the plain form.

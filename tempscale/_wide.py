@@ -106,7 +106,7 @@ class Partition:
             self.z_others = finite_or_zero(row_sum(others * self.abs_z) / rest)
 
     def log_sum_exp(self, logits: Wide, temperature: Wide) -> Wide:
-        """log sum exp(logits / T) with its limits and special rows."""
+        """Log sum exp(logits / T) with its limits and special rows."""
         with np.errstate(all="ignore"):
             at_zero = np.where(self.m > 0, np.inf, np.where(self.m < 0, -np.inf, self.m))
             shift = np.where(temperature == 0, at_zero, self.m * self.r)
@@ -123,4 +123,5 @@ class Partition:
     def log_error(self) -> Wide:
         """The bound of log_softmax in units of u: what other bounds that use log-probabilities build on."""
         spread = 3 * self.z_others + 8 + np.log2(self.n)
-        return 3 * self.abs_z + spread * self.s + 8 * self.L + 2 * absolute(finite_or_zero(self.log_p))
+        bound: Wide = 3 * self.abs_z + spread * self.s + 8 * self.L + 2 * absolute(finite_or_zero(self.log_p))
+        return bound

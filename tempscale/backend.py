@@ -179,9 +179,7 @@ class Backend(ABC):
         """Map `fn` over the first axis of all its array arguments."""
 
     @abstractmethod
-    def jit(
-        self, fn: ArrayFunction, *, compiler: str | None = None, unknown_dims: bool = False
-    ) -> ArrayFunction:
+    def jit(self, fn: ArrayFunction, *, compiler: str | None = None, unknown_dims: bool = False) -> ArrayFunction:
         """Compile `fn`, whole, with one of `compilers`; with `unknown_dims`, for every shape of its rank at once.
 
         `NotImplementedError` where the framework compiles nothing or knows no unknown dimensions.

@@ -51,7 +51,7 @@ def _prepare(
         raise ValueError(f"reduction is {reduction!r}, expected one of {', '.join(map(repr, REDUCTIONS))}")
     if class_weights is not None:
         classes = backend.shape(logits)[axis]
-        given = backend.shape(class_weights)
+        given = () if is_number(class_weights) else backend.shape(class_weights)
         if len(given) != 1 or (None not in (given[0], classes) and given[0] != classes):
             raise ValueError(f"class_weights has shape {given}, expected one weight per class, ({classes},)")
     if checking():
@@ -183,7 +183,13 @@ def cross_entropy(
 
 
 def _of_classes(
-    log_p: Array, labels: Array, smoothing: float, weights: Array | None, ignore_index: int | None, axis: int, xp: Any
+    log_p: Array,
+    labels: Array,
+    smoothing: float,
+    weights: Array | None,
+    ignore_index: int | None,
+    axis: int,
+    xp: Any,
 ) -> tuple[Array, Array]:
     """Loss and weight of each example, for labels that are classes."""
     labels = xp.expand_dims(labels, axis=axis)
@@ -206,7 +212,13 @@ def _of_classes(
 
 
 def _of_probabilities(
-    log_p: Array, labels: Array, smoothing: float, weights: Array | None, ignore_index: None, axis: int, xp: Any
+    log_p: Array,
+    labels: Array,
+    smoothing: float,
+    weights: Array | None,
+    ignore_index: int | None,
+    axis: int,
+    xp: Any,
 ) -> tuple[Array, Array]:
     """Loss and weight of each example, for labels that are probabilities."""
     target = cast(labels, log_p.dtype, xp)

@@ -11,7 +11,16 @@ from tempscale import _wide
 from tempscale._agnostic import INJECTED, agnostic
 from tempscale._arguments import as_axis, as_float, as_mask, as_temperature, common_float, prepare_logits
 from tempscale._checks import check_logits, checking
-from tempscale._scaling import accurate_sum, cast, log_probability, log_total, offset, scale, times_row, working_dtype
+from tempscale._scaling import (
+    accurate_sum,
+    cast,
+    log_probability,
+    log_total,
+    offset,
+    scale,
+    times_row,
+    working_dtype,
+)
 from tempscale.arrays import stop_gradient
 from tempscale.backend import Array, Backend
 from tempscale.contracts import Contract
@@ -32,7 +41,13 @@ _GRADIENT_LEGEND = {"G": "(|g| + sum(p |g|)) / T", "b": "p * sum(p |g z|) / T; b
 
 @agnostic(prepare=prepare_logits, arrays=("temperature", "where"))
 def softmax(
-    logits: Array, /, *, temperature: Any = 1.0, axis: int = -1, where: Array | None = None, xp: Any = INJECTED
+    logits: Array,
+    /,
+    *,
+    temperature: Any = 1.0,
+    axis: int = -1,
+    where: Array | None = None,
+    xp: Any = INJECTED,
 ) -> Array:
     """Probabilities exp(logits / T) / sum(exp(logits / T)).
 
@@ -117,7 +132,13 @@ def _softmax_reference(logits: Any, temperature: Any) -> dict[str, Any]:
 
 @agnostic(prepare=prepare_logits, arrays=("temperature", "where"))
 def log_softmax(
-    logits: Array, /, *, temperature: Any = 1.0, axis: int = -1, where: Array | None = None, xp: Any = INJECTED
+    logits: Array,
+    /,
+    *,
+    temperature: Any = 1.0,
+    axis: int = -1,
+    where: Array | None = None,
+    xp: Any = INJECTED,
 ) -> Array:
     """Log-probabilities, log(softmax(logits / T)), in nats, without the cancellation of that form.
 

@@ -18,7 +18,13 @@ __all__ = ["sparsemax"]
 
 @agnostic(prepare=prepare_logits, arrays=("temperature", "where"))
 def sparsemax(
-    logits: Array, /, *, temperature: Any = 1.0, axis: int = -1, where: Array | None = None, xp: Any = INJECTED
+    logits: Array,
+    /,
+    *,
+    temperature: Any = 1.0,
+    axis: int = -1,
+    where: Array | None = None,
+    xp: Any = INJECTED,
 ) -> Array:
     """Euclidean projection of logits / T onto the probability simplex: probabilities, many of them exactly 0.
 
@@ -69,7 +75,7 @@ def sparsemax(
 
 
 def _threshold(values: Array, inside: Array, axis: int, xp: Any) -> Array:
-    """tau = (sum of the support - 1) / its size."""
+    """Tau = (sum of the support - 1) / its size."""
     total = accurate_sum(xp.where(inside, values, 0.0), axis=axis)
     return (total - 1.0) / accurate_sum(cast(inside, values.dtype, xp), axis=axis)
 

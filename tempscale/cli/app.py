@@ -70,9 +70,7 @@ def conform(
     ] = None,
     log: Annotated[
         bool,
-        typer.Option(
-            "--log", help="The file has probabilities: take their logarithm.", rich_help_panel=_DATA
-        ),
+        typer.Option("--log", help="The file has probabilities: take their logarithm.", rich_help_panel=_DATA),
     ] = False,
     json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write all of it as JSON.", rich_help_panel=_OUTPUT)
@@ -108,9 +106,7 @@ def conform(
         )
     except UsageError as error:
         # soft_wrap: a message that is piped or searched for stays on one line
-        Console(stderr=True, highlight=False).print(
-            f"tempscale conform: {error}", markup=False, soft_wrap=True
-        )
+        Console(stderr=True, highlight=False).print(f"tempscale conform: {error}", markup=False, soft_wrap=True)
         status = 2
     raise typer.Exit(status)
 

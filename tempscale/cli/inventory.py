@@ -57,9 +57,7 @@ def _find(name: str) -> Finding:
         reason = str(error)
         return Finding(name, broken=reason) if error.__cause__ else Finding(name, missing=reason)
     except Exception as error:  # one framework's failure must not hide the others
-        return Finding(
-            name, broken=f"backend {name!r} cannot tell its devices: {type(error).__name__}: {error}"
-        )
+        return Finding(name, broken=f"backend {name!r} cannot tell its devices: {type(error).__name__}: {error}")
     return Finding(name, backend)
 
 

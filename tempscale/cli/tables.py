@@ -67,10 +67,7 @@ def _show_by_backend(console: Console, cells: Sequence[Cell]) -> None:
         console,
         "Worst error as a fraction of the bound, by backend",
         ["operation", *names],
-        (
-            [title, *(_summary(row.get(n, ()), mark_missing=True) for n in names)]
-            for title, row in rows.items()
-        ),
+        ([title, *(_summary(row.get(n, ()), mark_missing=True) for n in names)] for title, row in rows.items()),
         _missing_note(row.values() for row in rows.values()),
     )
 
@@ -119,15 +116,11 @@ def _show_broken(console: Console, cells: Iterable[Cell]) -> None:
     for title, backend, group in groups:
         broken = [cell for cell in group if cell.state is State.BROKEN]
         if broken:
-            console.print(
-                Text(f"  {title} on {backend}: {len(broken)} of {len(group)}", _STYLE[State.BROKEN])
-            )
+            console.print(Text(f"  {title} on {backend}: {len(broken)} of {len(group)}", _STYLE[State.BROKEN]))
             for cell in broken[:_BROKEN_PER_GROUP]:
                 _show_broken_cell(console, cell)
             if len(broken) > _BROKEN_PER_GROUP:
-                console.print(
-                    f"    and {len(broken) - _BROKEN_PER_GROUP} more; --json and --html write all of them"
-                )
+                console.print(f"    and {len(broken) - _BROKEN_PER_GROUP} more; --json and --html write all of them")
 
 
 def _show_broken_cell(console: Console, cell: Cell) -> None:

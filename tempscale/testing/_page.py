@@ -98,9 +98,7 @@ def _sections(report: Report) -> list[Html]:
 
 
 def _section(heading: str, lead: str, *content: Html) -> Html:
-    return element(
-        "section", element("h2", heading), element("p", lead, class_="lead") if lead else "", *content
-    )
+    return element("section", element("h2", heading), element("p", lead, class_="lead") if lead else "", *content)
 
 
 # The verdict
@@ -108,11 +106,7 @@ def _section(heading: str, lead: str, *content: Html) -> Html:
 
 def _header(report: Report) -> Html:
     counts = [(state, report.count(state)) for state in State]
-    bar = [
-        element("i", class_=f"fill {_CLASS[state]}", style=f"flex-grow:{count}")
-        for state, count in counts
-        if count
-    ]
+    bar = [element("i", class_=f"fill {_CLASS[state]}", style=f"flex-grow:{count}") for state, count in counts if count]
     legend = [
         element("li", element("i", class_=f"fill {_CLASS[state]}"), element("b", str(count)), f" {state}")
         for state, count in counts
@@ -235,9 +229,7 @@ def _worst_case(summary: Summary) -> list[Html]:
     if not _ran(summary):
         return []
     worst = summary.worst
-    how_far = (
-        f"{format_fraction(fraction(worst))} of the bound" if worst.state is State.HELD else wrong(worst)
-    )
+    how_far = f"{format_fraction(fraction(worst))} of the bound" if worst.state is State.HELD else wrong(worst)
     return [
         element("h4", "Worst case"),
         element("p", element("b", how_far), f", in {circumstances(worst)}"),
@@ -280,9 +272,7 @@ def _more_broken(broken: Sequence[Cell], shown: Cell) -> list[Html]:
     if not others:
         return []
     items = [
-        element(
-            "li", f"{circumstances(cell)}: {wrong(cell)}", element("pre", cell.where) if cell.where else ""
-        )
+        element("li", f"{circumstances(cell)}: {wrong(cell)}", element("pre", cell.where) if cell.where else "")
         for cell in others
     ]
     return [element("h4", f"{len(others)} more broken"), element("ul", *items, class_="plain")]
@@ -389,10 +379,7 @@ def _agreement_cell(agreement: Agreement | None) -> Html:
 
 
 def _contracts(report: Report) -> Html:
-    cards = [
-        element("article", element("h3", name), element("pre", text))
-        for name, text in report.contracts.items()
-    ]
+    cards = [element("article", element("h3", name), element("pre", text)) for name, text in report.contracts.items()]
     if not cards:
         return Html("")
     lead = "What every element is held to. u is half an ulp of 1 in the working precision."

@@ -101,7 +101,10 @@ def _wide_rows(rng: np.random.Generator) -> list[tuple[str, np.ndarray[Any, Any]
 
 
 def _group(
-    name: str, rows: list[tuple[str, np.ndarray[Any, Any], float]], dtype: np.dtype[Any], rng: np.random.Generator
+    name: str,
+    rows: list[tuple[str, np.ndarray[Any, Any], float]],
+    dtype: np.dtype[Any],
+    rng: np.random.Generator,
 ) -> Group:
     n = len(rows[0][1]) if rows else 7
     with np.errstate(over="ignore"):

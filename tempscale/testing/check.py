@@ -1,4 +1,4 @@
-"""Is a result within its contract? And if not, where is it worst?"""
+"""Whether a result is within its contract, and if not, where it is worst."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def check(
     index = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
     worst = float(ratio[index])
     place = ", ".join(str(int(i)) for i in index)
-    where = f"{names[index[0]]}: [{place}] is {_shown(got[index])}, exactly {_shown(exact[index])}"
+    where = f"{names[int(index[0])]}: [{place}] is {_shown(got[index])}, exactly {_shown(exact[index])}"
     return Verdict(worst, where, actual.size)
 
 

@@ -111,7 +111,7 @@ class Step:
 
 
 def run(
-    selection: Selection = Selection(),  # noqa: B008 - it is frozen
+    selection: Selection = Selection(),
     *,
     logits: np.ndarray[Any, Any] | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -152,7 +152,9 @@ def run(
         if selection.operations is None or name in selection.operations
         for variant in (operation.specification.variants if operation.specification else ())
     ]
-    contracts = {s.operation.__name__: s.operation.specification.contract.text() for s in subjects if s.operation.specification}
+    contracts = {
+        s.operation.__name__: s.operation.specification.contract.text() for s in subjects if s.operation.specification
+    }
     report = Report(contracts=contracts)
     bench = _Bench(selection, logits)
     steps: list[Step] = []
@@ -313,9 +315,7 @@ class _Bench:
     def _layouts(self, step: Step, backend: Backend, subject: Subject, group: Group) -> Iterator[Verdict]:
         """The same rows from memory with gaps, and with the classes on the first axis."""
         strided, temperature = _arrays(backend, step, group, subject.operands, layout=_with_gaps)
-        yield self._compare(
-            step, backend, subject, group, subject.call(step.form, strided, temperature=temperature)
-        )
+        yield self._compare(step, backend, subject, group, subject.call(step.form, strided, temperature=temperature))
         turned, temperature = _arrays(backend, step, group, subject.operands, layout=_turned)
         result = subject.call(step.form, turned, temperature=temperature, axis=0)
         if len(backend.shape(result)) == 2:
@@ -346,9 +346,7 @@ class _Bench:
 
         def all_operations(*arrays: Array) -> tuple[Array, ...]:
             given = dict(zip(names, arrays, strict=False))
-            return tuple(
-                [s.call(step.form, [given[n] for n in s.operands], temperature=arrays[-1]) for s in subjects]
-            )
+            return tuple([s.call(step.form, [given[n] for n in s.operands], temperature=arrays[-1]) for s in subjects])
 
         verdicts: list[list[Verdict]] = [[] for _ in subjects]
         unknown = step.mode == "unknown-dims"
@@ -378,9 +376,7 @@ class _Bench:
 
             def of_differentiated(*arrays: Array, given: dict[str, Array] = given) -> Array:
                 full = {**given, **dict(zip(by, arrays, strict=True))}
-                return subject.call(
-                    step.form, [full[n] for n in subject.operands], temperature=full["temperature"]
-                )
+                return subject.call(step.form, [full[n] for n in subject.operands], temperature=full["temperature"])
 
             fn = backend.jit(of_differentiated, compiler=step.compiler) if step.compiler else of_differentiated
             exact = self.exact(subject, step.dtype, group.name, None)
@@ -393,7 +389,13 @@ class _Bench:
     # Comparing
 
     def _compare(
-        self, step: Step, backend: Backend, subject: Subject, group: Group, result: Array, number: float | None = None
+        self,
+        step: Step,
+        backend: Backend,
+        subject: Subject,
+        group: Group,
+        result: Array,
+        number: float | None = None,
     ) -> Verdict:
         exact = self.exact(subject, step.dtype, group.name, number)
         actual = backend.to_numpy(result)
@@ -417,7 +419,7 @@ class _Bench:
         exact, bound = found["gradients"][name], found["gradients"]["bounds"][name]
         rows = _rows_with_gradient(_wide.narrow(found["value"]), _wide.narrow(exact))
         expected = group.operands[name].dtype.name
-        verdict = check(
+        return check(
             backend.to_numpy(gradient)[rows],
             exact[rows],
             bound[rows],
@@ -425,7 +427,6 @@ class _Bench:
             expected_dtype=expected,
             names=[f"d/d{name}, {case}" for case, kept in zip(group.cases, rows, strict=True) if kept],
         )
-        return verdict
 
     def _make_groups(self, dtype: str) -> dict[str, Group]:
         kind = get_backend("numpy").dtype(dtype)
@@ -545,7 +546,16 @@ def _turned(backend: Backend, x: np.ndarray[Any, Any], device: str) -> Array:
 def _cell(step: Step, subject: Subject, state: State, **found: Any) -> Cell:
     operation, variant = subject.key
     return Cell(
-        operation, variant, step.backend, step.device, step.dtype, step.mode, step.compiler, step.form, state, **found
+        operation,
+        variant,
+        step.backend,
+        step.device,
+        step.dtype,
+        step.mode,
+        step.compiler,
+        step.form,
+        state,
+        **found,
     )
 
 

@@ -118,9 +118,7 @@ class JaxBackend(Backend):
     def vmap(self, fn: ArrayFunction) -> ArrayFunction:
         return jax.vmap(fn)
 
-    def jit(
-        self, fn: ArrayFunction, *, compiler: str | None = None, unknown_dims: bool = False
-    ) -> ArrayFunction:
+    def jit(self, fn: ArrayFunction, *, compiler: str | None = None, unknown_dims: bool = False) -> ArrayFunction:
         if unknown_dims:
             raise NotImplementedError("jax.jit compiles for each shape anew: it knows no unknown dimensions")
         return jax.jit(fn)

@@ -23,7 +23,8 @@ def _compiled(body: Any) -> Any:
 
     @functools.wraps(body)
     def native(*arrays: Any, **options: Any) -> Any:
-        traced, static = {}, []
+        traced: dict[str, Any] = {}
+        static: list[tuple[str, Any]] = []
         for key, value in options.items():
             if key in _TEMPERATURES and isinstance(value, float) and not is_limit(value):
                 traced[key] = Reciprocal(host_reciprocal(value, working_dtype(arrays[0])))

@@ -97,7 +97,5 @@ class NumpyBackend(Backend):
     def vmap(self, fn: ArrayFunction) -> ArrayFunction:
         raise NotImplementedError("NumPy has no vmap")
 
-    def jit(
-        self, fn: ArrayFunction, *, compiler: str | None = None, unknown_dims: bool = False
-    ) -> ArrayFunction:
+    def jit(self, fn: ArrayFunction, *, compiler: str | None = None, unknown_dims: bool = False) -> ArrayFunction:
         raise NotImplementedError("NumPy does not compile")

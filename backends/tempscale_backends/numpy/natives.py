@@ -69,7 +69,9 @@ def _from_rows(x: Array, shape: tuple[int, ...], axis: int, *, reduced: bool) ->
     return _as_numpy_has_it(x.reshape(rows)) if reduced else np.moveaxis(x.reshape(*rows, x.shape[1]), -1, axis)
 
 
-def _in_place(operation: Operation[..., Any]) -> Callable[[Callable[[Array, int], Array]], Callable[..., Array]]:
+def _in_place(
+    operation: Operation[..., Any],
+) -> Callable[[Callable[[Array, int], Array]], Callable[..., Array]]:
     """Make a native of a function that works in place on z = (x - max) / T; the body serves other temperatures."""
     body = _quiet(operation.body)
 

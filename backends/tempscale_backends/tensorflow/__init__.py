@@ -2,6 +2,4 @@
 
 from tempscale.backend import BackendEntry
 
-entry = BackendEntry(
-    "tensorflow", "tempscale_backends.tensorflow.backend:TensorFlowBackend", "tempscale[tensorflow]"
-)
+entry = BackendEntry("tensorflow", "tempscale_backends.tensorflow.backend:TensorFlowBackend", "tempscale[tensorflow]")

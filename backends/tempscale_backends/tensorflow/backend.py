@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.eager import record
 
 from tempscale.backend import Array, ArrayFunction, Backend
 from tempscale_backends.tensorflow import namespace
@@ -25,9 +26,7 @@ class TensorFlowBackend(Backend):
         return str(tf.__version__)
 
     def devices(self) -> tuple[str, ...]:
-        names = [
-            device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices()
-        ]
+        names = [device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices()]
         return tuple(sorted(names, key=lambda name: not name.startswith("GPU")))
 
     def device_of(self, x: Array) -> str:
@@ -91,23 +90,32 @@ class TensorFlowBackend(Backend):
         vjp: Callable[[tuple[Array, ...], Array, Array], Sequence[Array]],
         jvp: Callable[[tuple[Array, ...], Array, tuple[Array, ...]], Array],
     ) -> ArrayFunction:
-        # TensorFlow derives forward mode from the reverse rule.
         def call(*arrays: Array) -> Array:
-            tracked: list[Array] = []
+            if tf.executing_eagerly() and not record.could_possibly_record():
+                return fn(*arrays)
+            arrays = tuple([tf.convert_to_tensor(x) for x in arrays])
+            results: list[Array] = []
+
+            def backward(g: Array) -> Sequence[Array]:
+                # the result as the tapes see it, so that the rule can be differentiated again
+                return vjp(arrays, results[0], g)
+
+            def forward(*tangents: Array) -> list[Array]:
+                known = [tf.zeros_like(x) if t is None else t for x, t in zip(arrays, tangents, strict=True)]
+                return [jvp(arrays, results[0], tuple(known))]
 
             @tf.custom_gradient  # type: ignore[untyped-decorator]
-            def run(*inner: Array) -> Any:
-                result = fn(*inner)
+            def in_graph(*inner: Array) -> Any:
+                return fn(*inner), backward
 
-                def gradient(g: Array) -> Sequence[Array]:
-                    # The result as the tape sees it, so that the rule can be differentiated again. In forward
-                    # mode the rule runs before there is one.
-                    return vjp(arrays, tracked[0] if tracked else result, g)
-
-                return result, gradient
-
-            tracked.append(run(*arrays))
-            return tracked[0]
+            # tf.custom_gradient is for the gradient of a whole graph. In forward mode it goes through fn, or
+            # transposes the gradient; so tapes and accumulators get the rules themselves. Tapes come first: the
+            # forward rule is differentiated through them.
+            with record.stop_recording():
+                results.append(in_graph(*arrays))
+            record.record_operation_backprop_only("CustomGradient", results, list(arrays), backward)
+            record.record_operation("CustomGradient", results, list(arrays), backward, forward)
+            return results[0]
 
         return call
 
@@ -117,9 +125,7 @@ class TensorFlowBackend(Backend):
             for x in arrays:
                 tape.watch(x)
             result = fn(*arrays)
-        return tuple(
-            tape.gradient(result, list(arrays), cotangent, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        )
+        return tuple(tape.gradient(result, list(arrays), cotangent, unconnected_gradients=tf.UnconnectedGradients.ZERO))
 
     def jvp(self, fn: ArrayFunction, arrays: Sequence[Array], tangents: Sequence[Array]) -> Array:
         arrays = [tf.identity(x) for x in arrays]
@@ -133,9 +139,7 @@ class TensorFlowBackend(Backend):
 
         return mapped
 
-    def jit(
-        self, fn: ArrayFunction, *, compiler: str | None = None, unknown_dims: bool = False
-    ) -> ArrayFunction:
+    def jit(self, fn: ArrayFunction, *, compiler: str | None = None, unknown_dims: bool = False) -> ArrayFunction:
         xla = compiler == self.compilers[1]
         if not unknown_dims:
             compiled: ArrayFunction = tf.function(fn, jit_compile=xla, autograph=False)

@@ -14,14 +14,14 @@ import tensorflow as tf
 
 from tempscale.backend import Array
 
-bool = tf.bool  # noqa: A001 - the standard's name
+bool = tf.bool
 int8, int16, int32, int64 = tf.int8, tf.int16, tf.int32, tf.int64
 uint8, uint16, uint32, uint64 = tf.uint8, tf.uint16, tf.uint32, tf.uint64
 float32, float64 = tf.float32, tf.float64
 complex64, complex128 = tf.complex64, tf.complex128
 pi, e, inf, nan, newaxis = math.pi, math.e, math.inf, math.nan, None
 
-_KINDS = {
+_KINDS: dict[str, Any] = {
     "bool": lambda d: d == tf.bool,
     "signed integer": lambda d: d.is_integer and not d.is_unsigned,
     "unsigned integer": lambda d: d.is_integer and d.is_unsigned,
@@ -69,10 +69,10 @@ def ones_like(x: Array, /, *, dtype: Any = None, device: Any = None) -> Array:
 
 # Element-wise
 
-abs, exp, expm1 = tf.abs, tf.exp, tf.math.expm1  # noqa: A001 - the standard's names
+abs, exp, expm1 = tf.abs, tf.exp, tf.math.expm1
 log, log1p, sqrt, tanh = tf.math.log, tf.math.log1p, tf.sqrt, tf.tanh
 isfinite, isinf, isnan = tf.math.is_finite, tf.math.is_inf, tf.math.is_nan
-floor, ceil, round, sign, square = tf.floor, tf.math.ceil, tf.round, tf.sign, tf.square  # noqa: A001
+floor, ceil, round, sign, square = tf.floor, tf.math.ceil, tf.round, tf.sign, tf.square
 logical_and, logical_or, logical_not = tf.logical_and, tf.logical_or, tf.logical_not
 
 
@@ -99,7 +99,7 @@ def minimum(x1: Any, x2: Any, /) -> Array:
     return tf.minimum(*_pair(x1, x2))
 
 
-def clip(x: Array, /, min: Any = None, max: Any = None) -> Array:  # noqa: A002 - the standard's names
+def clip(x: Array, /, min: Any = None, max: Any = None) -> Array:
     """`x` limited to [min, max]; NaN stays."""
     if min is not None:
         x = maximum(x, min)
@@ -109,17 +109,17 @@ def clip(x: Array, /, min: Any = None, max: Any = None) -> Array:  # noqa: A002 
 # Statistics
 
 
-def sum(x: Array, /, *, axis: Any = None, dtype: Any = None, keepdims: Any = False) -> Array:  # noqa: A001
+def sum(x: Array, /, *, axis: Any = None, dtype: Any = None, keepdims: Any = False) -> Array:
     """Sum of elements."""
     return tf.reduce_sum(x if dtype is None else tf.cast(x, dtype), axis, keepdims)
 
 
-def max(x: Array, /, *, axis: Any = None, keepdims: Any = False) -> Array:  # noqa: A001
+def max(x: Array, /, *, axis: Any = None, keepdims: Any = False) -> Array:
     """Largest element; NaN wins, which `tf.reduce_max` does not promise."""
     return _nan_wins(x, tf.reduce_max(x, axis, keepdims), axis, keepdims)
 
 
-def min(x: Array, /, *, axis: Any = None, keepdims: Any = False) -> Array:  # noqa: A001
+def min(x: Array, /, *, axis: Any = None, keepdims: Any = False) -> Array:
     """Smallest element; NaN wins, which `tf.reduce_min` does not promise."""
     return _nan_wins(x, tf.reduce_min(x, axis, keepdims), axis, keepdims)
 
@@ -161,10 +161,12 @@ def sort(x: Array, /, *, axis: Any = -1, descending: Any = False, stable: Any = 
 def take_along_axis(x: Array, indices: Array, /, *, axis: Any = -1) -> Array:
     """Entries of `x` at `indices` along `axis`, which both have."""
     axis = axis % len(x.shape)
-    return tf.gather(
-        _to_last(x, axis), _to_last(indices, axis), axis=-1, batch_dims=len(x.shape) - 1
-    ) if axis == len(x.shape) - 1 else _from_last(
-        tf.gather(_to_last(x, axis), _to_last(indices, axis), axis=-1, batch_dims=len(x.shape) - 1), axis
+    return (
+        tf.gather(_to_last(x, axis), _to_last(indices, axis), axis=-1, batch_dims=len(x.shape) - 1)
+        if axis == len(x.shape) - 1
+        else _from_last(
+            tf.gather(_to_last(x, axis), _to_last(indices, axis), axis=-1, batch_dims=len(x.shape) - 1), axis
+        )
     )
 
 

@@ -211,9 +211,7 @@ class TorchBackend(Backend):
         mapped: ArrayFunction = torch.func.vmap(fn)
         return mapped
 
-    def jit(
-        self, fn: ArrayFunction, *, compiler: str | None = None, unknown_dims: bool = False
-    ) -> ArrayFunction:
+    def jit(self, fn: ArrayFunction, *, compiler: str | None = None, unknown_dims: bool = False) -> ArrayFunction:
         compiled: ArrayFunction = torch.compile(_with_code_of_its_own(fn), fullgraph=True, dynamic=unknown_dims or None)
         return compiled
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import array_api_compat.torch as xp
 import torch
 
 from tempscale import log_softmax, softmax
@@ -17,9 +18,9 @@ from tempscale._scaling import (
     accurate_sum,
     host_reciprocal,
     is_limit,
-    reciprocal,
     minus_row,
     minus_row_accurately,
+    reciprocal,
     split_sum,
     times_row,
     times_row_accurately,
@@ -27,9 +28,6 @@ from tempscale._scaling import (
     working_dtype,
 )
 from tempscale.backend import Array
-
-import array_api_compat.torch as xp
-
 
 FEW = 64
 """Classes up to which torch.softmax of a scaled row is accurate: it adds eight running sums, n / 8 roundings."""
@@ -62,7 +60,7 @@ def _differentiated(*values: Any) -> bool:
             continue
         if (x.requires_grad and torch.is_grad_enabled()) or torch._C._functorch.is_functorch_wrapped_tensor(x):
             return True
-        if torch.autograd.forward_ad.unpack_dual(x).tangent is not None:
+        if torch.autograd.forward_ad.unpack_dual(x).tangent is not None:  # type: ignore[no-untyped-call]
             return True
     return False
 

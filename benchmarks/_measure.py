@@ -1,0 +1,60 @@
+"""Measuring on a noisy machine: contenders take turns, and only ratios within a turn count."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+Contender = Callable[[], object]
+
+
+def ratios(peer: Contender, contenders: dict[str, Contender], *, seconds: float = 1.5) -> dict[str, float]:
+    """Return the median over many turns of each contender's time over the peer's time in the same turn."""
+    everyone = {"": peer, **contenders}
+    for run in everyone.values():
+        run()
+        run()
+    calls = max(1, int(2e-3 / max(_time(peer, 3), 1e-9)))
+    turns: dict[str, list[float]] = {name: [] for name in contenders}
+    end = time.perf_counter() + seconds
+    while len(next(iter(turns.values()))) < 7 or time.perf_counter() < end:
+        spent = {name: _time(run, calls) for name, run in everyone.items()}
+        for name, found in turns.items():
+            found.append(spent[name] / spent[""])
+    return {name: statistics.median(found) for name, found in turns.items()}
+
+
+def seconds_per_call(run: Contender, *, calls: int, turns: int = 9) -> float:
+    """Return the median over turns of the time of one call."""
+    run()
+    return statistics.median(_time(run, calls) for _ in range(turns))
+
+
+def _time(run: Contender, calls: int) -> float:
+    start = time.perf_counter()
+    for _ in range(calls):
+        run()
+    return (time.perf_counter() - start) / calls
+
+
+def peak_bytes(run: Contender) -> int | None:
+    """Return by how much a call raises the resident memory of the process at its highest; None but on Linux."""
+    status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+    if not reset.exists():
+        return None
+    run()
+    gc.collect()
+    reset.write_text("5")  # the high-water mark starts again from here
+    before = _field(status, "VmRSS")
+    kept = run()
+    peak = _field(status, "VmHWM") - before
+    del kept
+    return max(peak, 0)
+
+
+def _field(status: Path, name: str) -> int:
+    line = next(line for line in status.read_text().splitlines() if line.startswith(name))
+    return int(line.split()[1]) * 1024

@@ -1,0 +1,67 @@
+"""What is checked, and how: ``nox -s tests`` and so on. Each session installs all it needs."""
+
+from __future__ import annotations
+
+import nox
+
+nox.options.default_venv_backend = "venv"
+nox.options.sessions = ["tests", "tests-numpy", "lint", "types", "docs"]
+nox.options.reuse_existing_virtualenvs = True
+
+# Versions that the tests were run with. torch is pinned there to one that has a small CPU build.
+PINNED = ("-c", "constraints.txt")
+TEST = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "test")
+BENCH = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "bench")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests, on all four frameworks; a framework that is missing is a failure."""
+    session.install(*PINNED, ".[all-cpu]", *TEST, *BENCH)
+    session.env["TEMPSCALE_REQUIRE_BACKENDS"] = "numpy,torch,tensorflow,jax"
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(name="tests-numpy")
+def tests_numpy(session: nox.Session) -> None:
+    """The library with nothing but NumPy: it works, and says clearly what is missing."""
+    session.install(*PINNED, ".", *TEST)
+    session.run("pytest", "tests/test_core_only.py", "tests/test_registry.py", "tests/test_ulp.py", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style."""
+    session.install(*PINNED, "ruff")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Types, strictly, over both packages."""
+    session.install(*PINNED, ".[cli]", "mypy")
+    session.run("mypy")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Run the examples in README, docs and docstrings, then build the API reference into docs/_build."""
+    session.install(*PINNED, ".[all-cpu]", *TEST, "pdoc")
+    session.run(
+        "pytest",
+        "--doctest-modules",
+        "--doctest-glob=*.md",
+        "tempscale",
+        "README.md",
+        "docs",
+        "CONTRIBUTING.md",
+    )
+    session.run("pdoc", "--docformat", "numpy", "-o", "docs/_build", "tempscale")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Speed, as ratios against peers in the same run."""
+    session.install(*PINNED, ".[all-cpu]", *BENCH)
+    session.run("python", "-m", "benchmarks", *session.posargs)
