@@ -7,7 +7,6 @@ parties') or from `register_backend`. Nothing here imports a framework before it
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import importlib.util
 import sys
 import threading
@@ -214,6 +213,8 @@ def _scan_entry_points() -> None:
     if _scanned:
         return
     _scanned = True
+    import importlib.metadata  # here, because it takes longer to import than all of this library
+
     for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
         origin = f"{point.value} of {point.dist.name if point.dist else 'an unknown package'}"
         try:

@@ -91,7 +91,7 @@ def convert(x: Array, *, like: Array, dtype: str | None = None, copy: bool = Tru
         Dtype of the result, by name. The default keeps that of `x`.
     copy : bool, default True
         True: the result has memory of its own. False: it shares memory with `x` through DLPack, or the
-        function raises.
+        function raises. As everywhere with DLPack, do not write to memory that its owner takes for constant.
 
     Raises
     ------
@@ -176,7 +176,7 @@ def custom_gradient(
         From one or more arrays to one array.
     vjp : callable
         ``vjp(arrays, result, cotangent)``: the gradients with respect to each of `arrays`. It may be
-        differentiated again. JAX transposes `jvp` instead.
+        differentiated again.
     jvp : callable
         ``jvp(arrays, result, tangents)``: the directional derivative, linear in `tangents`.
 
@@ -189,7 +189,8 @@ def custom_gradient(
     -----
     PyTorch: a `torch.func` transform that is itself inside a function given to `torch.compile` differentiates
     `fn` as it is written, except for `torch.func.jvp` right around it. Forward mode nests twice, not more.
-    TensorFlow derives forward mode from `vjp`, JAX reverse mode from `jvp`.
+    TensorFlow: a derivative taken around `tf.vectorized_map`, not inside it, is that of `fn` as it is written.
+    JAX transposes `jvp` for reverse mode, and does not call `vjp`.
 
     Examples
     --------

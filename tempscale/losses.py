@@ -149,9 +149,11 @@ def cross_entropy(
     the caller's `sample_weight`, and the mean
     divides by the examples
     Keras ``from_logits=False`` clips at 1e-7   no counterpart: pass logits
-    optax masks with ``where``                  ``ignore_index``
+    optax ``where``, shaped as the labels       ``ignore_index``
+    optax ``where``, shaped as the logits       -inf among the logits
     torch raises for a label out of range,      NaN for that example; `tempscale.checks` raises
-    TensorFlow on CPU too, JAX clamps it
+    TensorFlow on CPU too; optax gives NaN, but
+    counts a negative label from the end
     ==========================================  =========================================================
 
     The bound is for one example (``reduction="none"``); a sum or mean of N adds (log2(N) + 8) u of the sum of the
@@ -193,14 +195,15 @@ def _of_classes(
 ) -> tuple[Array, Array]:
     """Loss and weight of each example, for labels that are classes."""
     labels = xp.expand_dims(labels, axis=axis)
-    last = axis_size(log_p, axis=axis) - 1
-    valid = (labels >= 0) & (labels <= last)
     backend = backend_of(labels)
-    index = cast(xp.where(valid, labels, xp.zeros_like(labels)), backend.dtype(backend.default_index()), xp)
+    # widened first: labels of 8 bits could not be compared with 300 classes
+    index = cast(labels, backend.dtype(backend.default_index()), xp)
+    valid = (index >= 0) & (index < axis_size(log_p, axis=axis))
+    index = xp.where(valid, index, xp.zeros_like(index))
     loss = -xp.take_along_axis(log_p, index, axis=axis)
     weight = xp.ones_like(loss)
     if weights is not None:
-        weight = xp.take_along_axis(xp.broadcast_to(weights, log_p.shape), index, axis=axis)
+        weight = xp.take_along_axis(weights * xp.ones_like(log_p), index, axis=axis)
         loss = _weighted(loss, weight, xp)
     if smoothing:
         loss = (1.0 - smoothing) * loss + _uniform_part(log_p, smoothing, weights, axis, xp)

@@ -63,7 +63,7 @@ def _row_max(x: Array, *, axis: int) -> Array:
 
 @axis_size.native("tensorflow")
 def _axis_size(x: Array, *, axis: int) -> Any:
-    return x.shape[axis] if x.shape[axis] is not None else tf.shape(x)[axis]
+    return x.shape[axis] if x.shape[axis] is not None else tf.shape(x, tf.int64)[axis]
 
 
 @sum_to_row.native("tensorflow")
@@ -75,13 +75,14 @@ def _sum_to_row(x: Array, row: Array) -> Array:
 
 
 def _as_graph(body: Callable[..., Array]) -> Callable[..., Array]:
-    """Run a body as a graph when called eagerly, traced once per set of options and shape.
+    """Run a body as a graph when called eagerly, traced once per set of options, ranks and shape.
 
-    `reduce_retracing` has TensorFlow trace a dimension as unknown once it has seen two values of it.
+    `reduce_retracing` has TensorFlow trace a dimension as unknown once it has seen two values of it. It would do
+    the same with the rank, which bodies need to know: hence a graph for each.
     """
 
     @functools.lru_cache(maxsize=256)
-    def for_options(options: tuple[tuple[str, Any], ...]) -> Callable[..., Array]:
+    def for_options(options: tuple[tuple[str, Any], ...], ranks: tuple[int | None, ...]) -> Callable[..., Array]:
         call = functools.partial(body, xp=namespace, **dict(options))
         graph: Callable[..., Array] = tf.function(call, autograph=False, reduce_retracing=True)
         return graph
@@ -98,7 +99,9 @@ def _as_graph(body: Callable[..., Array]) -> Callable[..., Array]:
                 operands[key] = tf.convert_to_tensor(value)
             else:
                 static.append((key, value))
-        return for_options(tuple(static))(*[tf.convert_to_tensor(x) for x in arrays], **operands)
+        tensors = [tf.convert_to_tensor(x) for x in arrays]
+        ranks = tuple([x.shape.rank for x in (*tensors, *operands.values()) if not isinstance(x, Reciprocal)])
+        return for_options(tuple(static), ranks)(*tensors, **operands)
 
     return native
 

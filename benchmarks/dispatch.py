@@ -1,0 +1,63 @@
+"""What it costs to find out whose array it is, beside libraries that do the same; and what an import costs.
+
+    python -m benchmarks.dispatch
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+
+import numpy as np
+
+import tempscale
+from benchmarks._measure import seconds_per_call
+from tempscale._dispatch import call_backend
+
+
+def contenders(x: object) -> dict[str, Callable[[], object]]:
+    """Each library's way from an array to what handles it."""
+    import array_api_compat
+    import autoray
+    import keras
+    from einops._backends import get_backend as einops_backend
+
+    one, three = (x,), (x, x, x)
+    return {
+        "tempscale, one array": lambda: call_backend(one),
+        "tempscale, three arrays": lambda: call_backend(three),
+        "einops get_backend": lambda: einops_backend(x),
+        "array_api_compat.array_namespace": lambda: array_api_compat.array_namespace(x),
+        "autoray.infer_backend + get_lib_fn": lambda: autoray.get_lib_fn(autoray.infer_backend(x), "exp"),
+        "keras.ops.shape (the thinnest op)": lambda: keras.ops.shape(x),
+        "@agnostic over its body": lambda: identity(x),
+        "the body, called directly": lambda: identity.body(x, xp=None),
+        "an empty function": lambda: None,
+    }
+
+
+@tempscale.agnostic
+def identity(x, /, *, xp):
+    return x
+
+
+def import_milliseconds(module: str) -> float:
+    """Median time of a fresh interpreter that imports a module, from eleven."""
+    code = f"import time; t = time.perf_counter(); import {module}; print(time.perf_counter() - t)"
+    times = [float(subprocess.check_output([sys.executable, "-c", code])) for _ in range(11)]
+    return 1e3 * statistics.median(times)
+
+
+def main() -> None:
+    x = np.ones((4, 10), np.float32)
+    print(f"{'warm call':40}{'microseconds':>14}")
+    for name, run in contenders(x).items():
+        print(f"{name:40}{1e6 * seconds_per_call(run, calls=20_000):14.2f}")
+    alone, both = import_milliseconds("numpy"), import_milliseconds("tempscale")
+    print(f"\nimport numpy {alone:.0f} ms, import tempscale {both:.0f} ms: {both - alone:.0f} ms beyond NumPy")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,270 @@
+"""`tempscale.agnostic`: a function written once that dispatches on its arrays."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+from support import DIFFERENTIATING, NAMES, require
+
+import tempscale as ts
+from tempscale._agnostic import INJECTED
+
+
+@ts.agnostic
+def centred(x, /, *, scale=1.0, xp=INJECTED):
+    """`x` less its mean, times `scale`."""
+    return (x - xp.mean(x) if hasattr(xp, "mean") else x - xp.sum(x) / x.shape[0]) * scale
+
+
+@ts.agnostic(arrays=("weights",))
+def weighted(x, y, /, *, weights=None, xp=INJECTED):
+    """`x` + `y`, times `weights`."""
+    return x + y if weights is None else (x + y) * weights
+
+
+def values(x):
+    return ts.to_numpy(x).tolist()
+
+
+# The function that comes out
+
+
+def test_the_signature_is_that_of_the_body_without_the_namespace():
+    assert str(inspect.signature(centred)) == "(x, /, *, scale=1.0)"
+    assert str(inspect.signature(weighted)) == "(x, y, /, *, weights=None)"
+    assert "xp" not in inspect.signature(ts.softmax).parameters
+
+
+def test_name_module_and_documentation_are_those_of_the_body():
+    assert (centred.__name__, centred.__module__) == ("centred", __name__)
+    assert centred.__doc__ == "`x` less its mean, times `scale`."
+    assert centred.body.__name__ == "centred"
+    assert "softmax" in str(inspect.getdoc(ts.softmax)) or "Probabilities" in str(inspect.getdoc(ts.softmax))
+
+
+def test_the_body_gets_the_namespace_of_the_arrays(backend):
+    seen = []
+
+    @ts.agnostic
+    def look(x, /, *, xp):
+        seen.append(xp)
+        return x
+
+    look(backend.asarray([1.0]))
+    assert seen == [backend.namespace]
+
+
+def test_arrays_come_back_as_arrays_of_the_same_framework(backend):
+    result = centred(backend.asarray([1.0, 3.0]), scale=2.0)
+    assert ts.backend_of(result) is backend
+    assert values(result) == [-2.0, 2.0]
+
+
+# Arguments
+
+
+def test_all_arrays_decide_together(backend):
+    x = backend.asarray([1.0, 2.0])
+    for arguments in ((x, x), (x, [1.0, 2.0]), ([1.0, 2.0], x), ((1.0, 2.0), x)):
+        result = weighted(*arguments)
+        assert ts.backend_of(result) is backend
+        assert values(result) == [2.0, 4.0]
+    assert values(weighted(x, 1)) == [2.0, 3.0]
+
+
+def test_keyword_arrays_decide_too(backend):
+    weights = backend.asarray([2.0, 0.0])
+    for arguments in (([1.0, 2.0], [1.0, 2.0]), ([1.0, 2.0], 1)):
+        assert ts.backend_of(weighted(*arguments, weights=weights)) is backend
+    assert values(weighted([1.0, 2.0], [1.0, 2.0], weights=weights)) == [4.0, 0.0]
+
+
+def test_keyword_lists_become_arrays_where_the_decorator_says_so(backend):
+    x = backend.asarray([1.0, 2.0])
+    assert values(weighted(x, x, weights=[2.0, 0.0])) == [4.0, 0.0]
+    kept = []
+
+    @ts.agnostic
+    def pads(x, /, *, widths, xp):
+        kept.append(widths)
+        return x
+
+    pads(x, widths=[1, 2])
+    pads(x, widths=(1, 2))
+    assert kept == [[1, 2], (1, 2)]
+
+
+def test_numbers_alone_become_numpy_arrays_and_keyword_numbers_stay_numbers():
+    seen = []
+
+    @ts.agnostic(arrays=("weights",))
+    def look(x, /, *, weights, xp):
+        seen.append((type(x), type(weights)))
+        return x
+
+    look(2, weights=2.0)
+    look([2.0], weights=np.float32(2))
+    assert seen == [(np.ndarray, float), (np.ndarray, float)]
+
+
+def test_frameworks_do_not_mix(torch):
+    with pytest.raises(TypeError, match=r"argument 'x' is numpy\.ndarray and argument 'y' is torch\.Tensor"):
+        weighted(np.ones(1), torch.ones(1))
+    with pytest.raises(TypeError, match=r"argument 'x' is torch\.Tensor and argument 'weights' is numpy\.ndarray"):
+        weighted(torch.ones(1), 1, weights=np.ones(1))
+
+
+def test_the_caller_s_arguments_are_left_as_they_are():
+    x, options = [1.0, 2.0], {"weights": [1.0, 1.0]}
+    weighted(x, x, **options)
+    assert (x, options) == ([1.0, 2.0], {"weights": [1.0, 1.0]})
+
+
+def test_a_missing_or_unknown_argument_is_a_type_error(backend):
+    x = backend.asarray([1.0])
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'y'"):
+        weighted(x)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'weight'"):
+        weighted(x, x, weight=1)
+
+
+# prepare
+
+
+def test_prepare_checks_and_completes_before_native_and_body(backend):
+    def prepare(backend, x, /, *, power=None):
+        if power == 0:
+            raise ValueError("power is 0")
+        return (x * 2,), {"power": 1 if power is None else power}
+
+    @ts.agnostic(prepare=prepare)
+    def raised(x, /, *, power=None, xp=INJECTED):
+        return x**power
+
+    @raised.native("numpy")
+    def _raised(x, *, power):
+        return x**power
+
+    x = backend.asarray([1.0, 2.0])
+    for call in (raised, raised.call_body):
+        assert values(call(x)) == [2.0, 4.0]
+        assert values(call(x, power=2)) == [4.0, 16.0]
+        with pytest.raises(ValueError, match="power is 0"):
+            call(x, power=0)
+
+
+# Natives
+
+
+def test_a_native_is_used_for_its_backend_and_only_for_it(backend):
+    @ts.agnostic
+    def which(x, /, *, times=1, xp):
+        return x * times
+
+    @which.native("torch")
+    def _which(x, *, times=1):
+        return x * times * 100
+
+    assert which.natives == {"torch": _which}
+    factor = 100.0 if backend.name == "torch" else 1.0
+    x = backend.asarray([1.0])
+    assert values(which(x, times=3)) == [3 * factor]
+    assert values(which.call_body(x, times=3)) == [3.0]
+    assert values(which.body(x, times=3, xp=backend.namespace)) == [3.0]
+
+
+def test_a_native_gets_arrays_where_lists_were_given(torch):
+    @ts.agnostic
+    def both(x, y, /, *, xp):
+        return x
+
+    @both.native("torch")
+    def _both(x, y):
+        assert isinstance(x, torch.Tensor)
+        assert isinstance(y, torch.Tensor)
+        return y
+
+    assert both([1.0], torch.ones(1)).tolist() == [1.0]
+    assert both(torch.ones(1), (2.0,)).tolist() == [2.0]
+
+
+def test_a_later_native_replaces_an_earlier_one():
+    @ts.agnostic
+    def which(x, /, *, xp):
+        return "body"
+
+    which.native("numpy")(lambda x: "first")
+    which.native("numpy")(lambda x: "second")
+    assert which(np.ones(1)) == "second"
+
+
+def test_operations_nest(backend):
+    @ts.agnostic
+    def outer(x, /, *, xp):
+        return centred(x) + weighted(x, x, weights=[1.0, 0.0])
+
+    assert values(outer(backend.asarray([1.0, 3.0]))) == [1.0, 1.0]
+
+
+# Inside compilers and transforms
+
+
+@ts.agnostic(arrays=("offsets",))
+def energy(x, t, /, *, offsets=None, xp=INJECTED):
+    shifted = x if offsets is None else x + offsets
+    return xp.sum(xp.exp(shifted / t), axis=-1)
+
+
+@energy.native("jax")
+def _energy(x, t, *, offsets=None):
+    return energy.body(x, t, offsets=offsets, xp=require("jax").namespace)
+
+
+EXPECTED = float(np.exp(1.0) + np.exp(2.0))
+
+
+@pytest.mark.parametrize(
+    ("name", "compiler"),
+    [("torch", "eager"), ("tensorflow", "tf.function"), ("tensorflow", "tf.function(jit_compile=True)"), ("jax", None)],
+)
+def test_an_operation_compiles_whole_and_once(name, compiler):
+    backend = require(name)
+    traces = []
+
+    def call(x, t):
+        traces.append(1)
+        return energy(x, t, offsets=[0.0, 1.0]) + energy.call_body(x, t)
+
+    if name == "torch":  # with a backend that needs no C++ compiler
+        import torch
+
+        compiled = torch.compile(call, fullgraph=True, backend=compiler)
+    else:
+        compiled = backend.jit(call, compiler=compiler)
+    x, t = backend.asarray([2.0, 2.0]), backend.asarray(2.0)
+    for _ in range(2):
+        expected = EXPECTED + 2 * np.exp(1.0) + np.exp(1.0) + np.exp(1.5) - EXPECTED
+        assert float(compiled(x, t)) == pytest.approx(expected, rel=1e-6)
+    assert len(traces) <= 1 + (name == "torch")
+
+
+@pytest.mark.parametrize("name", DIFFERENTIATING)
+def test_an_operation_works_under_vmap_and_derivatives(name):
+    backend = require(name)
+    x = backend.asarray([[1.0, 2.0], [1.0, 2.0]])
+    t = backend.asarray([1.0, 1.0])
+    mapped = backend.vmap(energy)
+    assert values(mapped(x, t)) == pytest.approx([EXPECTED, EXPECTED], rel=1e-6)
+    gradient, _ = backend.vjp(mapped, (x, t), t)
+    assert ts.to_numpy(gradient) == pytest.approx(np.exp([[1.0, 2.0]] * 2), rel=1e-6)
+    tangent = backend.jvp(mapped, (x, t), (x * 0 + 1, t * 0))
+    assert ts.to_numpy(tangent) == pytest.approx(np.array([EXPECTED, EXPECTED]), rel=1e-6)
+
+
+def test_the_library_s_own_operations_are_made_this_way():
+    for operation in (ts.softmax, ts.log_softmax, ts.logsumexp, ts.entropy, ts.kl_divergence, ts.cross_entropy):
+        assert callable(operation.body)
+        assert callable(operation.call_body)
+        assert set(operation.natives) <= set(NAMES)
