@@ -489,7 +489,8 @@ def kl_divergence(
     ==================================================  =====================================================
     ``kl_divergence(p, q).mean()``                      ``torch.nn.functional.kl_div(log_softmax(q),
                                                         log_softmax(p), log_target=True,
-                                                        reduction="batchmean")``; ``"mean"`` divides by the
+                                                        reduction="batchmean")`` for rows on one axis (it
+                                                        divides by the first); ``"mean"`` divides by the
                                                         classes as well
     ``kl_divergence(p, q)``                             ``keras.losses.KLDivergence(reduction=None)(softmax(p),
                                                         softmax(q))`` but for its clipping of both at 1e-7
