@@ -32,17 +32,13 @@ def allowing(*dtypes: str) -> Any:
     return stack
 
 
-def exact_of(
-    name: str, *operands: Any, temperature: Any = 1.0, axis: int = -1, **options: Any
-) -> dict[str, Any]:
+def exact_of(name: str, *operands: Any, temperature: Any = 1.0, axis: int = -1, **options: Any) -> dict[str, Any]:
     """The exact value and its bound, as rows, for NumPy operands with the classes anywhere."""
     specification = OPERATIONS[name].specification
     logits = operands[0]
     working = "float64" if logits.dtype == np.float64 else "float32"
     rows = [
-        x
-        if x.dtype.kind in "iu"
-        else _wide.widen(np.moveaxis(x, axis, -1).reshape(-1, x.shape[axis]), working)
+        x if x.dtype.kind in "iu" else _wide.widen(np.moveaxis(x, axis, -1).reshape(-1, x.shape[axis]), working)
         for x in operands
     ]
     per_row = [1 if i == axis % logits.ndim else n for i, n in enumerate(logits.shape)]

@@ -495,6 +495,11 @@ def test_the_divergences_of_torch(torch: ModuleType) -> None:
     assert_same(tempscale.kl_divergence(X, Q).mean(), there)
     there = divergence(log_q, log_p, log_target=True, reduction="none").mean()
     assert_same(tempscale.kl_divergence(X, Q).mean() / 4, there)
+    x, q = (a.reshape(2, 4, 3) for a in (X, Q))  # only the first axis counts as the batch
+    there = divergence(
+        torch.tensor(q).log_softmax(1), torch.tensor(x).log_softmax(1), log_target=True, reduction="batchmean"
+    )
+    assert_same(tempscale.kl_divergence(x, q, axis=1).sum() / 2, there)
 
 
 def test_the_divergence_of_keras(tf: ModuleType) -> None:

@@ -90,9 +90,7 @@ def test_a_temperature_without_the_class_axis_is_refused_with_the_way_out(
 
 @each_operation
 @pytest.mark.parametrize("given", [(1,), (4,), (3, 4), (2, 1), (1, 4), (1, 3, 1), (0, 1)])
-def test_any_other_shape_of_temperature_is_refused(
-    name: str, backend: Backend, given: tuple[int, ...]
-) -> None:
+def test_any_other_shape_of_temperature_is_refused(name: str, backend: Backend, given: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"temperature has shape .*, expected \(\) or one per row, \(3, 1\)"):
         run(name, backend, np.zeros((3, 4)), temperature=make(backend, np.ones(given)))
 
@@ -106,9 +104,7 @@ def test_the_second_temperature_of_a_divergence_is_named_in_its_error(backend: B
 
 @each_operation
 @pytest.mark.parametrize("temperature", [True, "1", None, 1j, np.bool_(True)])
-def test_what_is_no_real_number_is_refused_as_temperature(
-    name: str, backend: Backend, temperature: Any
-) -> None:
+def test_what_is_no_real_number_is_refused_as_temperature(name: str, backend: Backend, temperature: Any) -> None:
     with pytest.raises(TypeError, match="temperature"):
         run(name, backend, LOGITS, temperature=temperature)
 
@@ -140,9 +136,7 @@ def test_an_array_is_widened_exactly(backend: Backend) -> None:
             expected = np.float32(1 / values(t))
             if dtype != "float64":  # a float32 quotient is the exact one rounded
                 expected = np.float32(1) / np.float32(values(t))
-            assert_equal(
-                run("log_softmax", backend, [0.0, -1024.0], temperature=t), [0.0, -1024.0 * expected]
-            )
+            assert_equal(run("log_softmax", backend, [0.0, -1024.0], temperature=t), [0.0, -1024.0 * expected])
 
 
 @each_operation
@@ -156,9 +150,7 @@ def test_float64_logits_see_all_of_a_float64_temperature(name: str, backend: Bac
 
 @each_operation
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64", "int32", "int64"])
-def test_the_dtype_of_a_temperature_is_not_that_of_the_result(
-    name: str, backend: Backend, dtype: str
-) -> None:
+def test_the_dtype_of_a_temperature_is_not_that_of_the_result(name: str, backend: Backend, dtype: str) -> None:
     with allowing("float64", "int64"):
         result = run(name, backend, LOGITS, temperature=make(backend, 2, dtype))
         assert_held(name, result, *operands_of(name, LOGITS), temperature=2.0)
@@ -202,9 +194,7 @@ def test_at_zero_the_maximum_takes_all_and_ties_share_equally(backend: Backend) 
         assert_equal(run("sparsemax", backend, ties, temperature=t), [[0, 0.5, 0.5, 0]])
         half = rounded(-np.log1p(1.0))
         assert_equal(run("log_softmax", backend, ties, temperature=t), [[-INF, half, half, -INF]])
-        assert_held(
-            "entropy", run("entropy", backend, ties, temperature=t), np.float32(ties), temperature=0.0
-        )
+        assert_held("entropy", run("entropy", backend, ties, temperature=t), np.float32(ties), temperature=0.0)
 
 
 @pytest.mark.parametrize("name", ["softmax", "sparsemax"])
@@ -333,9 +323,7 @@ def test_where_must_be_boolean(name: str, backend: Backend) -> None:
 @each_operation
 @pytest.mark.parametrize("shape", [(4,), (2, 5), (1, 3, 5)])
 def test_where_must_fit_the_logits(name: str, backend: Backend, shape: tuple[int, ...]) -> None:
-    with pytest.raises(
-        ValueError, match=r"where has shape .* does not broadcast to the logits' shape \(3, 5\)"
-    ):
+    with pytest.raises(ValueError, match=r"where has shape .* does not broadcast to the logits' shape \(3, 5\)"):
         run(name, backend, LOGITS, where=make(backend, np.ones(shape), "bool"))
 
 
@@ -548,9 +536,7 @@ def test_one_class_has_all_the_mass(name: str, backend: Backend) -> None:
 
 
 @each_operation
-def test_the_result_is_an_array_of_the_framework_on_the_device_of_the_logits(
-    name: str, backend: Backend
-) -> None:
+def test_the_result_is_an_array_of_the_framework_on_the_device_of_the_logits(name: str, backend: Backend) -> None:
     for device in backend.devices():
         arrays = [backend.asarray(x, device=device) for x in operands_of(name, LOGITS)]
         for t in (0.7, backend.asarray(np.float32(0.7), device=device)):
@@ -562,9 +548,7 @@ def test_the_result_is_an_array_of_the_framework_on_the_device_of_the_logits(
 
 @pytest.mark.parametrize("name", REDUCING)
 @pytest.mark.parametrize("dtype", FLOATS)
-def test_a_full_reduction_is_what_the_framework_returns_for_its_own(
-    name: str, backend: Backend, dtype: str
-) -> None:
+def test_a_full_reduction_is_what_the_framework_returns_for_its_own(name: str, backend: Backend, dtype: str) -> None:
     with allowing("float64"):
         own = backend.namespace.max(make(backend, LOGITS[0], dtype))
         for logits in (LOGITS[0], np.zeros(100_000)):
@@ -595,9 +579,7 @@ def unusual_layouts(backend: Backend, x: np.ndarray[Any, Any]) -> dict[str, Any]
         frozen = plain.copy()
         frozen.flags.writeable = False
         found |= {"read-only": frozen, "backwards": x[:, ::-1].copy()[:, ::-1]}
-        found |= {
-            "unaligned": np.frombuffer(b"\0" + x.tobytes(), np.uint8)[1:].view(np.float32).reshape(x.shape)
-        }
+        found |= {"unaligned": np.frombuffer(b"\0" + x.tobytes(), np.uint8)[1:].view(np.float32).reshape(x.shape)}
         found |= {"big-endian": x.astype(">f4")}
     return found
 
