@@ -15,7 +15,7 @@ from tempscale._agnostic import INJECTED
 @ts.agnostic
 def centred(x, /, *, scale=1.0, xp=INJECTED):
     """`x` less its mean, times `scale`."""
-    return (x - xp.mean(x) if hasattr(xp, "mean") else x - xp.sum(x) / x.shape[0]) * scale
+    return (x - xp.sum(x) / x.shape[0]) * scale
 
 
 @ts.agnostic(arrays=("weights",))
@@ -41,7 +41,7 @@ def test_name_module_and_documentation_are_those_of_the_body():
     assert (centred.__name__, centred.__module__) == ("centred", __name__)
     assert centred.__doc__ == "`x` less its mean, times `scale`."
     assert centred.body.__name__ == "centred"
-    assert "softmax" in str(inspect.getdoc(ts.softmax)) or "Probabilities" in str(inspect.getdoc(ts.softmax))
+    assert inspect.getdoc(ts.softmax).startswith("Probabilities exp(logits / T)")
 
 
 def test_the_body_gets_the_namespace_of_the_arrays(backend):
@@ -222,32 +222,40 @@ def _energy(x, t, *, offsets=None):
     return energy.body(x, t, offsets=offsets, xp=require("jax").namespace)
 
 
-EXPECTED = float(np.exp(1.0) + np.exp(2.0))
-
-
 @pytest.mark.parametrize(
     ("name", "compiler"),
-    [("torch", "eager"), ("tensorflow", "tf.function"), ("tensorflow", "tf.function(jit_compile=True)"), ("jax", None)],
+    [("tensorflow", "tf.function"), ("tensorflow", "tf.function(jit_compile=True)"), ("jax", None)],
 )
-def test_an_operation_compiles_whole_and_once(name, compiler):
+def test_an_operation_is_traced_once(name, compiler):
     backend = require(name)
     traces = []
 
     def call(x, t):
         traces.append(1)
-        return energy(x, t, offsets=[0.0, 1.0]) + energy.call_body(x, t)
+        return energy(x, t, offsets=[0.0, 1.0]) - energy.call_body(x, t)
 
-    if name == "torch":  # with a backend that needs no C++ compiler
-        import torch
+    compiled = backend.jit(call, compiler=compiler)
+    for t in (2.0, 1.0):
+        result = compiled(backend.asarray([2.0, 2.0]), backend.asarray(t))
+        assert float(result) == pytest.approx(np.exp(3.0 / t) - np.exp(2.0 / t), rel=1e-5)
+    assert len(traces) == 1
 
-        compiled = torch.compile(call, fullgraph=True, backend=compiler)
-    else:
-        compiled = backend.jit(call, compiler=compiler)
-    x, t = backend.asarray([2.0, 2.0]), backend.asarray(2.0)
-    for _ in range(2):
-        expected = EXPECTED + 2 * np.exp(1.0) + np.exp(1.0) + np.exp(1.5) - EXPECTED
-        assert float(compiled(x, t)) == pytest.approx(expected, rel=1e-6)
-    assert len(traces) <= 1 + (name == "torch")
+
+def test_an_operation_is_one_graph_to_torch_compile(torch):
+    graphs = []
+
+    def count(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    @torch.compile(fullgraph=True, backend=count)
+    def call(x, t):
+        return energy(x, t, offsets=[0.0, 1.0]) - energy.call_body(x, t)
+
+    for t in (2.0, 1.0):
+        result = call(torch.tensor([2.0, 2.0]), torch.tensor(t))
+        assert float(result) == pytest.approx(np.exp(3.0 / t) - np.exp(2.0 / t), rel=1e-5)
+    assert len(graphs) == 1
 
 
 @pytest.mark.parametrize("name", DIFFERENTIATING)
@@ -256,11 +264,12 @@ def test_an_operation_works_under_vmap_and_derivatives(name):
     x = backend.asarray([[1.0, 2.0], [1.0, 2.0]])
     t = backend.asarray([1.0, 1.0])
     mapped = backend.vmap(energy)
-    assert values(mapped(x, t)) == pytest.approx([EXPECTED, EXPECTED], rel=1e-6)
+    total = float(np.exp(1.0) + np.exp(2.0))
+    assert values(mapped(x, t)) == pytest.approx([total, total], rel=1e-6)
     gradient, _ = backend.vjp(mapped, (x, t), t)
     assert ts.to_numpy(gradient) == pytest.approx(np.exp([[1.0, 2.0]] * 2), rel=1e-6)
     tangent = backend.jvp(mapped, (x, t), (x * 0 + 1, t * 0))
-    assert ts.to_numpy(tangent) == pytest.approx(np.array([EXPECTED, EXPECTED]), rel=1e-6)
+    assert ts.to_numpy(tangent) == pytest.approx(np.array([total, total]), rel=1e-6)
 
 
 def test_the_library_s_own_operations_are_made_this_way():

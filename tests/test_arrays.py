@@ -57,11 +57,15 @@ def values(x):
     return ts.to_numpy(x).astype(float).tolist()
 
 
-PAIRS = [*itertools.product(NAMES, NAMES)]
-
-
 def possible(name, dtype):
     return name != "jax" or dtype not in NOT_IN_JAX
+
+
+CONVERSIONS = [
+    (source, target, dtype)
+    for source, target, dtype in itertools.product(NAMES, NAMES, DTYPES)
+    if possible(source, dtype) and possible(target, dtype)
+]
 
 
 # array_namespace
@@ -94,9 +98,8 @@ def test_the_namespace_of_two_frameworks_is_refused(torch):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_to_numpy_keeps_values_and_dtype(backend, dtype):
-    if not possible(backend.name, dtype):
-        dtype = {"float64": "float32", "int64": "int32"}[dtype]
-    x = ts.to_numpy(make(backend.name, dtype))
+    with backend.allowing(dtype):
+        x = ts.to_numpy(make(backend.name, dtype))
     assert type(x) is np.ndarray
     assert x.dtype == numpy_dtype(dtype)
     assert x.tolist() == np.asarray(VALUES).astype(numpy_dtype(dtype)).tolist()
@@ -155,11 +158,8 @@ def test_to_numpy_says_that_a_traced_array_has_no_values(torch, tf, jax):
 # convert: values
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("source", "target"), PAIRS)
+@pytest.mark.parametrize(("source", "target", "dtype"), CONVERSIONS)
 def test_convert_keeps_values_and_dtype_and_gives_memory_of_its_own(source, target, dtype):
-    if not (possible(source, dtype) and possible(target, dtype)):
-        pytest.skip("JAX has no such dtype without x64: tested below")
     backend = require(target)
     x = make(source, dtype)
     result = ts.convert(x, like=make(target))
@@ -278,12 +278,9 @@ def test_gradients_do_not_flow_through(torch):
 # convert: sharing
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("source", "target"), PAIRS)
+@pytest.mark.parametrize(("source", "target", "dtype"), CONVERSIONS)
 def test_without_a_copy_memory_is_shared_or_the_reason_is_given(source, target, dtype):
     require(source), require(target)
-    if not (possible(source, dtype) and possible(target, dtype)):
-        pytest.skip("JAX has no such dtype without x64: tested above")
     x = make(source, dtype)
     if dtype == "bfloat16" and "numpy" in (source, target) and source != target:
         with pytest.raises(ValueError, match=rf"{target} cannot share the memory of this {source} array: .*copy=True"):
@@ -316,8 +313,7 @@ def test_memory_that_jax_would_have_to_copy_is_refused():
 def test_read_only_memory_is_shared_as_well(torch):
     x = aligned("float32")
     x.flags.writeable = False
-    for name in ("torch", "jax"):
-        assert address(name, ts.convert(x, like=make(name), copy=False)) == x.ctypes.data
+    assert ts.convert(x, like=torch.ones(1), copy=False).data_ptr() == x.ctypes.data
 
 
 def test_without_a_copy_the_dtype_cannot_change(backend):

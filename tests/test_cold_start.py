@@ -156,9 +156,7 @@ def broken_jax(tmp_path):
     package = tmp_path / "jax"
     package.mkdir()
     package.joinpath("__init__.py").write_text(
-        "import builtins\n"
-        "builtins.jax_imports = getattr(builtins, 'jax_imports', 0) + 1\n"
-        "raise RuntimeError('boom')\n"
+        "import builtins\nbuiltins.jax_imports = getattr(builtins, 'jax_imports', 0) + 1\nraise RuntimeError('boom')\n"
     )
     return tmp_path
 
@@ -273,8 +271,7 @@ def test_with_only_core_installed_the_library_works_and_says_how_to_install_the_
         "[0.016 0.117 0.867]",
         "numpy",
         *(
-            f"backend '{name}' needs the package {name}, which is not installed: "
-            f"pip install 'tempscale[{name}]'"
+            f"backend '{name}' needs the package {name}, which is not installed: pip install 'tempscale[{name}]'"
             for name in ("torch", "tensorflow", "jax")
         ),
         "NumPy has no bfloat16 of its own: pip install ml-dtypes, or convert to dtype='float32'",

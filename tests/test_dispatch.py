@@ -43,13 +43,9 @@ def test_two_frameworks_in_one_call_are_refused_with_types_arguments_and_a_way_o
 
 
 def test_mixed_positional_arguments_are_named_as_the_signature_names_them(torch):
-    with pytest.raises(
-        TypeError, match=r"'p_logits' is numpy\.ndarray and argument 'q_logits' is torch\.Tensor"
-    ):
+    with pytest.raises(TypeError, match=r"'p_logits' is numpy\.ndarray and argument 'q_logits' is torch\.Tensor"):
         ts.kl_divergence(np.zeros(3), torch.zeros(3))
-    with pytest.raises(
-        TypeError, match=r"'logits' is torch\.Tensor and argument 'class_weights' is numpy\.ndarray"
-    ):
+    with pytest.raises(TypeError, match=r"'logits' is torch\.Tensor and argument 'class_weights' is numpy\.ndarray"):
         ts.cross_entropy(torch.zeros(2, 3), [0, 1], class_weights=np.ones(3))
 
 
@@ -295,9 +291,7 @@ def test_symbolic_tensors_are_tensorflow_arrays(tf):
 
 def test_a_tensor_of_unknown_rank_is_refused_in_words(tf):
     with pytest.raises(ValueError, match="the rank of a tensor is not known"):
-        tf.function(ts.softmax, input_signature=[tf.TensorSpec(None, tf.float32)], autograph=False)(
-            tf.ones(2)
-        )
+        tf.function(ts.softmax, input_signature=[tf.TensorSpec(None, tf.float32)], autograph=False)(tf.ones(2))
 
 
 TRANSFORMS = {
@@ -450,9 +444,7 @@ def test_explain_names_the_argument_that_decided():
 
 
 def test_explain_says_when_nothing_decided():
-    assert ts.explain() == (
-        "backend 'numpy': there is no array among the arguments (none), and NumPy is the default"
-    )
+    assert ts.explain() == ("backend 'numpy': there is no array among the arguments (none), and NumPy is the default")
     assert ts.explain((1.0,), 2) == (
         "backend 'numpy': there is no array among the arguments (tuple, int), and NumPy is the default"
     )

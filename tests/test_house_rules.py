@@ -71,9 +71,7 @@ def test_a_backend_imports_its_framework_and_the_library_and_no_other_backend(na
     for file in sources(BACKENDS / name):
         for module in imports(file):
             if top(module) == "tempscale_backends":
-                assert module == f"tempscale_backends.{name}" or module.startswith(
-                    f"tempscale_backends.{name}."
-                )
+                assert module == f"tempscale_backends.{name}" or module.startswith(f"tempscale_backends.{name}.")
             else:
                 assert top(module) in allowed, f"{file} imports {module}"
 
@@ -94,9 +92,7 @@ def known_by_name(file):
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Compare):
             parts = [node.left, *node.comparators]
-            parts += [
-                e for part in parts if isinstance(part, ast.Tuple | ast.List | ast.Set) for e in part.elts
-            ]
+            parts += [e for part in parts if isinstance(part, ast.Tuple | ast.List | ast.Set) for e in part.elts]
             if any(isinstance(part, ast.Constant) and part.value in names for part in parts):
                 yield node.lineno
         elif isinstance(node, ast.MatchValue) and getattr(node.value, "value", None) in names:
@@ -116,7 +112,5 @@ def test_the_rule_against_names_sees_what_it_forbids(tmp_path):
 
 def test_the_rule_for_imports_sees_what_it_forbids(tmp_path):
     file = tmp_path / "x.py"
-    file.write_text(
-        "def f():\n    import torch.nn\n    importlib.import_module('jax.numpy')\nfrom keras import ops\n"
-    )
+    file.write_text("def f():\n    import torch.nn\n    importlib.import_module('jax.numpy')\nfrom keras import ops\n")
     assert [*imports(file)] == ["keras", "torch.nn", "jax.numpy"]

@@ -92,9 +92,7 @@ def test_a_class_that_misses_members_is_refused_with_a_list_of_them():
 
 def test_something_else_than_a_backend_is_refused_with_the_whole_contract():
     for other in (int, 3):
-        with pytest.raises(
-            TypeError, match=r"builtins\.int is not a backend: it misses array_types, asarray"
-        ):
+        with pytest.raises(TypeError, match=r"builtins\.int is not a backend: it misses array_types, asarray"):
             ts.register_backend(other)
 
 
@@ -140,9 +138,7 @@ def test_an_unregistered_backend_is_forgotten():
 
 
 def test_an_unknown_name_is_refused_with_the_names_there_are():
-    with pytest.raises(
-        ValueError, match="no backend is named 'touch'; there are jax, numpy, tensorflow, torch"
-    ):
+    with pytest.raises(ValueError, match="no backend is named 'touch'; there are jax, numpy, tensorflow, torch"):
         ts.get_backend("touch")
 
 
@@ -223,9 +219,7 @@ def test_an_entry_whose_framework_is_not_installed_is_not_listed_and_says_what_t
 
 def test_an_entry_that_names_no_backend_is_reported_when_it_is_asked_for(register, fake):
     register(ts.BackendEntry("fakeframe", "fakeframe_backend:Missing", "x"), name="missing")
-    with pytest.raises(
-        ts.BackendUnavailableError, match=r"'missing' is installed but .*: AttributeError: .*Missing"
-    ):
+    with pytest.raises(ts.BackendUnavailableError, match=r"'missing' is installed but .*: AttributeError: .*Missing"):
         ts.get_backend("missing")
     register(ts.BackendEntry("fakeframe", "fakeframe:Array", "x"), name="array")
     with pytest.raises(ts.BackendUnavailableError, match=r"Array is not a backend: it misses array_types"):
