@@ -1,17 +1,19 @@
 """Natives for PyTorch.
 
-Sums that do not depend on how the compiler orders them, and softmax and log_softmax in place where nothing is
-differentiated.
+Sums that do not depend on how the compiler orders them; softmax and log_softmax in place, by blocks of rows, where
+nothing is differentiated.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import array_api_compat.torch as xp
 import torch
 
 from tempscale import log_softmax, softmax
+from tempscale._agnostic import Operation
 from tempscale._scaling import (
     LARGEST,
     SMALLEST_NORMAL,
@@ -28,6 +30,9 @@ from tempscale._scaling import (
     working_dtype,
 )
 from tempscale.backend import Array
+
+BLOCK = 2**20
+"""Entries that are worked on at a time."""
 
 FEW = 64
 """Classes up to which torch.softmax of a scaled row is accurate: it adds eight running sums, n / 8 roundings."""
@@ -76,25 +81,54 @@ def _scaled_in_place(x: Array, m: Array, temperature: Any) -> Array:
     return torch.sub(x, m).mul_(c).mul_(limit)
 
 
-@softmax.native("torch")
-def _softmax(logits: Array, *, temperature: Any, axis: int, where: Array | None) -> Array:
-    if torch.compiler.is_compiling() or is_limit(temperature) or _differentiated(logits, temperature):
-        return softmax.body(logits, temperature=temperature, axis=axis, where=where, xp=xp)
+def _eager(operation: Operation[..., Any]) -> Callable[[Callable[..., Array]], Callable[..., Array]]:
+    """Register the native for eager calls without derivatives, by blocks of rows; the body serves all others."""
+
+    def register(run: Callable[..., Array]) -> Callable[..., Array]:
+        def native(logits: Array, *, temperature: Any, axis: int, where: Array | None) -> Array:
+            if torch.compiler.is_compiling() or is_limit(temperature) or _differentiated(logits, temperature):
+                return operation.body(logits, temperature=temperature, axis=axis, where=where, xp=xp)
+            if logits.numel() <= BLOCK or axis != logits.ndim - 1:
+                return run(logits, temperature, axis, where)
+            return _by_blocks(run, logits, temperature, where)
+
+        operation.native("torch")(native)
+        return run
+
+    return register
+
+
+def _by_blocks(run: Callable[..., Array], logits: Array, temperature: Any, where: Array | None) -> Array:
+    """Run on some rows at a time: what is in between stays in the cache, and peak memory is small."""
+    rows = logits.reshape(-1, logits.shape[-1])
+    masks = None if where is None else where.expand(logits.shape).reshape(rows.shape)
+    if isinstance(temperature, torch.Tensor):
+        temperature = temperature.expand((*logits.shape[:-1], 1)).reshape(-1, 1)
+    out = torch.empty_like(rows)
+    step = max(1, BLOCK // rows.shape[1])
+    for start in range(0, len(rows), step):
+        block = slice(start, start + step)
+        t = temperature[block] if isinstance(temperature, torch.Tensor) else temperature
+        out[block] = run(rows[block], t, 1, None if masks is None else masks[block])
+    return out.reshape(logits.shape)
+
+
+@_eager(softmax)
+def _softmax(logits: Array, temperature: Any, axis: int, where: Array | None) -> Array:
     x = widen(logits, where, xp)
-    z = _scaled_in_place(x, torch.amax(x, axis, keepdim=True), temperature)
-    if logits.shape[axis] <= FEW:
-        return torch.softmax(z, axis).to(logits.dtype)
-    e = z.exp_()
-    return e.mul_(e.sum(axis, keepdim=True).reciprocal_()).to(logits.dtype)
+    p = torch.softmax(_scaled_in_place(x, torch.amax(x, axis, keepdim=True), temperature), axis)
+    if logits.shape[axis] > FEW:
+        # torch has divided each row by an inaccurate sum: a common factor, which the accurate one takes out again
+        p.mul_(p.sum(axis, keepdim=True).reciprocal_())
+    return p.to(logits.dtype)
 
 
-@log_softmax.native("torch")
-def _log_softmax(logits: Array, *, temperature: Any, axis: int, where: Array | None) -> Array:
-    if torch.compiler.is_compiling() or is_limit(temperature) or _differentiated(logits, temperature):
-        return log_softmax.body(logits, temperature=temperature, axis=axis, where=where, xp=xp)
+@_eager(log_softmax)
+def _log_softmax(logits: Array, temperature: Any, axis: int, where: Array | None) -> Array:
     x = widen(logits, where, xp)
     m, at = torch.max(x, axis, keepdim=True)
     z = _scaled_in_place(x, m, temperature)
-    # z at the maximum is 0, or NaN in a row that is invalid
-    others = z.exp().scatter_(axis, at, z.gather(axis, at)).sum(axis, keepdim=True)
+    p = torch.softmax(z, axis)
+    top = p.gather(axis, at)  # NaN in a row that is invalid
+    others = p.scatter_(axis, at, 0.0).sum(axis, keepdim=True).div_(top)
     return z.sub_(others.log1p_()).to(logits.dtype)
