@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks import dispatch, softmax
+from benchmarks import accuracy, dispatch, softmax
 
+accuracy.main()
+print()
 dispatch.main()
 print()
 softmax.main()

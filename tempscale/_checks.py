@@ -85,12 +85,12 @@ def check_temperature(backend: Backend, temperature: Array, name: str) -> None:
     _refuse(~(values >= 0), values, name, "a temperature is at least 0")
 
 
-def check_labels(backend: Backend, labels: Array, classes: int, ignore_index: int | None) -> None:
-    """Raise for an integer label that is no class, and if every label is ignored."""
+def check_labels(backend: Backend, labels: Array, classes: int, ignore_index: int | None, *, mean: bool) -> None:
+    """Raise for an integer label that is no class, and before a mean over labels that are all ignored."""
     values = values_of(backend, labels, "labels")
     ignored = np.zeros(values.shape, bool) if ignore_index is None else values == ignore_index
     _refuse(~ignored & ((values < 0) | (values >= classes)), values, "labels", f"there are {classes} classes")
-    if values.size and np.all(ignored):
+    if mean and values.size and np.all(ignored):
         raise ValueError(f"labels are all {ignore_index}, the ignore_index: the mean over none is NaN")
 
 

@@ -57,7 +57,7 @@ def _prepare(
     if checking():
         check_logits(backend, logits, None, axis, "logits")
         if backend.dtype_name(labels) in INTEGERS:
-            check_labels(backend, labels, logits.shape[axis], ignore_index)
+            check_labels(backend, labels, logits.shape[axis], ignore_index, mean=reduction == "mean")
     options = {"temperature": temperature, "label_smoothing": float(label_smoothing), "axis": axis}
     return (logits, labels), {
         **options,
@@ -172,7 +172,7 @@ def cross_entropy(
     >>> tempscale.cross_entropy(logits, [0, 1], reduction="none").round(4)
     array([0.2395, 1.5514])
     >>> float(tempscale.cross_entropy(logits, [0, 1], temperature=2.0).round(4))
-    0.9366
+    0.9229
     """
     log_p = log_probability(scale(logits, temperature, axis, None, xp), axis, xp)
     if class_weights is not None:
