@@ -19,6 +19,7 @@ from tempscale._scaling import (
     offset,
     scale,
     times_row,
+    widen,
     working_dtype,
 )
 from tempscale.arrays import stop_gradient
@@ -269,12 +270,13 @@ def logsumexp(
     >>> float(tempscale.logsumexp([1000.0, 1000.0], temperature=2.0).round(4))
     500.6931
     """
-    scaled = scale(logits, temperature, axis, where, xp)
-    shift = offset(scaled, working_dtype(logits), xp)
-    total = shift + log_total(scaled.z, axis, xp)
+    x = widen(logits, where, xp)
     # where the maximum is infinite it is the result; a NaN in the row makes this maximum NaN
-    m = stop_gradient(xp.max(scaled.x, axis=axis, keepdims=True))
+    m = stop_gradient(xp.max(x, axis=axis, keepdims=True))
     infinite = (m == math.inf) | (m == -math.inf)
+    # zeros in place of such a row: its derivatives would be NaN, and reach a temperature that all rows share
+    scaled = scale(xp.where(infinite, 0.0, x), temperature, axis, None, xp)
+    total = offset(scaled, working_dtype(logits), xp) + log_total(scaled.z, axis, xp)
     total = xp.where(infinite & (scaled.c == scaled.c), m, total)
     return _reduced(total, logits, axis, keepdims, xp)
 
