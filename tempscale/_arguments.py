@@ -35,6 +35,16 @@ def common_float(backend: Backend, *arrays: Array) -> tuple[Array, ...]:
     return tuple([backend.namespace.astype(x, backend.dtype(name)) for x in arrays])
 
 
+def same_shape(one: tuple[int | None, ...], other: tuple[int | None, ...]) -> bool:
+    """Whether two shapes can be the same; a dimension that is not known yet is taken to fit.
+
+    One by one, because `torch.compile` makes constants of sizes that are compared as tuples.
+    """
+    if len(one) != len(other):
+        return False
+    return all(m is None or n is None or m == n for m, n in zip(one, other, strict=True))
+
+
 def as_axis(backend: Backend, x: Array, axis: Any, name: str) -> int:
     """Return `axis` counted from the front; it must exist and not be empty."""
     if isinstance(axis, (tuple, list)) or axis is None:

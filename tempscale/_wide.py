@@ -24,7 +24,14 @@ def widen(x: Any, working: str, *, longdouble: bool = WIDE_LONGDOUBLE) -> Wide:
 
 def narrow(x: Any) -> Wide:
     """Return `x` as floats that NumPy's ufuncs take: longdouble where it is wide, else float64."""
-    return np.asarray(x, dtype=np.longdouble)
+    x = np.asarray(x)
+    if x.dtype != object:
+        return x.astype(np.longdouble)
+    # in two parts, because NumPy takes an mpmath number for a float64
+    high = x.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        rest = np.where(np.isfinite(high), x - high, 0.0).astype(np.float64)
+    return high.astype(np.longdouble) + rest
 
 
 def _to_mpmath(x: Wide) -> Wide:
@@ -50,6 +57,14 @@ def _elementwise(name: str) -> Any:
 exp, log, log1p, isnan, absolute = (_elementwise(name) for name in ("exp", "log", "log1p", "isnan", "abs"))
 
 
+def divide(x: Wide, y: Wide) -> Wide:
+    """Return ``x / y``, by IEEE 754 also where mpmath raises: NaN for 0 / 0."""
+    if object not in (np.asarray(x).dtype, np.asarray(y).dtype):
+        return np.asarray(x / y)
+    zero = y == 0
+    return np.where(zero, np.where(x > 0, np.inf, np.where(x < 0, -np.inf, np.nan)), x / np.where(zero, 1, y))
+
+
 def row_sum(x: Wide) -> Wide:
     """Sum along the classes, kept as an axis."""
     return np.asarray(np.sum(x, axis=-1, keepdims=True))
@@ -57,7 +72,7 @@ def row_sum(x: Wide) -> Wide:
 
 def finite_or_zero(x: Wide) -> Wide:
     """`x` with 0 in place of what is infinite or NaN: a quantity that conditions nothing there."""
-    return np.where(isnan(x) | (absolute(x) == np.inf), x * 0 if x.dtype == object else 0.0, x)
+    return np.where(isnan(x) | (absolute(x) == np.inf), 0.0, x)
 
 
 class Partition:
@@ -103,7 +118,9 @@ class Partition:
             # what conditions the results
             self.abs_z = absolute(finite_or_zero(self.z))
             self.s = rest / (1 + rest)
-            self.z_others = finite_or_zero(row_sum(others * self.abs_z) / rest)
+            # a mass below the range of float64 conditions nothing; each precision would round it to 0 elsewhere
+            mean = divide(row_sum(others * self.abs_z), rest)
+            self.z_others = np.where(rest < 2.0**-1074, 0.0, finite_or_zero(mean))
 
     def log_sum_exp(self, logits: Wide, temperature: Wide) -> Wide:
         """Log sum exp(logits / T) with its limits and special rows."""

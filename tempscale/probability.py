@@ -9,7 +9,15 @@ import numpy as np
 
 from tempscale import _wide
 from tempscale._agnostic import INJECTED, agnostic
-from tempscale._arguments import as_axis, as_float, as_mask, as_temperature, common_float, prepare_logits
+from tempscale._arguments import (
+    as_axis,
+    as_float,
+    as_mask,
+    as_temperature,
+    common_float,
+    prepare_logits,
+    same_shape,
+)
 from tempscale._checks import check_logits, checking
 from tempscale._scaling import (
     accurate_sum,
@@ -288,7 +296,7 @@ def logsumexp(
             "logits": "(3*abs(z) + 3*y + 16 + log2(n)) * a * u + tiny * (1 + abs(g)*r)",
             "temperature": (
                 "(8*abs(m)*r + sum(p*abs(z) * (3*abs(z) + 3*y + 28 + 2*log2(n)))) * abs(g)*r * u"
-                " + tiny * (1 + n*abs(g)*r)"
+                " + tiny * (1 + (n + sum(abs(z))) * abs(g)*r)"
             ),
         },
         legend={
@@ -423,7 +431,7 @@ def _prepare_kl(
     keepdims: bool = False,
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     p, q = as_float(backend, p_logits, "p_logits"), as_float(backend, q_logits, "q_logits")
-    if backend.shape(p) != backend.shape(q):
+    if not same_shape(backend.shape(p), backend.shape(q)):
         raise ValueError(
             f"p_logits has shape {backend.shape(p)} and q_logits {backend.shape(q)}, expected the same shape"
         )
@@ -538,8 +546,15 @@ def kl_divergence(
                 "(p * (E_p + 12) + q * (E_q + 24 + 2*log2(n) + sum(p * E_p))) * abs(g)*r * u"
                 " + 4*n*tiny * (1 + abs(g)*r)"
             ),
+            "temperature": (
+                "sum(abs(z_p) * ((E_p + 32 + 3*log2(n)) * a + p*abs(g)*r * (E_p + E_q"
+                " + sum(p*((E_p + 16 + log2(n)) * (abs(l_p) + abs(l_q) + 1) + E_q))))"
+                " + abs(z_q) * (p * (E_p + 20 + log2(n)) + q * (E_q + 32 + 3*log2(n) + sum(p * E_p))) * abs(g)*r) * u"
+                " + 2048*n*tiny * (1 + abs(g)*r) * (1 + sum(abs(z_p) + abs(z_q)))"
+            ),
         },
         legend={
+            "z_p, z_q": "(logits - max) / T of the two",
             "p, q": "the two softmax distributions, exactly",
             "l_p, l_q": "their logarithms",
             "E_p, E_q": "the bounds of their log_softmax in units of u",
@@ -561,15 +576,18 @@ def _kl_reference(p_logits: Any, q_logits: Any, temperature: Any) -> dict[str, A
         size = abs(l_p) + abs(l_q) + 1
         possible = np.where(impossible, 0, p.p)
         to_p = possible * (ratio + 1) - p.p * _wide.row_sum(possible * (ratio + 1))
+        to_q = q.p * _wide.row_sum(possible) - possible
+        z_p, z_q = _wide.finite_or_zero(p.z), _wide.finite_or_zero(q.z)
         return {
             "p_logits": p.r * to_p * g,
-            "q_logits": p.r * (q.p * _wide.row_sum(possible) - possible) * g,
+            "q_logits": p.r * to_q * g,
+            "temperature": -p.r * _wide.row_sum(z_p * to_p + z_q * to_q) * g,
             "a": p.r * p.p * (size + _wide.row_sum(p.p * size)) * abs(g),
             "g": g,
         }
 
     return {
-        **{"n": p.n, "p": p.p, "q": q.p, "l_p": l_p, "l_q": l_q, "r": p.r},
+        **{"n": p.n, "z_p": p.abs_z, "z_q": q.abs_z, "p": p.p, "q": q.p, "l_p": l_p, "l_q": l_q, "r": p.r},
         **{"E_p": p.log_error(), "E_q": q.log_error()},
         "value": value[..., 0],
         "gradients": gradients,

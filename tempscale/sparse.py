@@ -102,14 +102,14 @@ def _sparsemax_reference(logits: Any, temperature: Any) -> dict[str, Any]:
     ordered = -np.sort(-q.z, axis=-1)
     inside = 1 + np.arange(1, q.n + 1) * ordered > np.cumsum(ordered, axis=-1)
     size = _wide.row_sum(inside)
-    tau = (_wide.row_sum(np.where(inside, ordered, 0)) - 1) / size
+    tau = _wide.divide(_wide.row_sum(np.where(inside, ordered, 0)) - 1, size)
     value = np.where(_wide.row_sum(_wide.isnan(q.z)) > 0, np.nan, np.maximum(q.z - tau, 0))
-    support = np.where(value > 0, 1.0, 0.0)
+    support = np.where(_wide.isnan(value), np.nan, np.where(value > 0, 1.0, 0.0))
     on_edge = abs(q.z - tau) <= (16 + 2 * np.log2(q.n)) * 2.0**-24
     edge = np.where(np.any(on_edge, axis=-1, keepdims=True), np.inf, 0.0)
 
     def gradients(g: Any) -> dict[str, Any]:
-        to_z = support * (g - _wide.row_sum(support * g) / size)
+        to_z = support * (g - _wide.divide(_wide.row_sum(support * g), size))
         return {
             "logits": q.r * to_z,
             "temperature": -q.r * _wide.row_sum(_wide.finite_or_zero(q.z) * to_z),

@@ -69,6 +69,7 @@ def check(
 
 def _ratio(got: Any, exact: Any, bound: Any, dtype: str) -> Any:
     """|error| / bound; 0 where both are NaN or the same infinity, inf where only one is."""
+    unrounded = bound
     with np.errstate(all="ignore"):
         if dtype in ("float16", "bfloat16"):
             bound = bound + spacing(exact, dtype) / 2
@@ -77,9 +78,10 @@ def _ratio(got: Any, exact: Any, bound: Any, dtype: str) -> Any:
         ratio = np.where(np.isnan(ratio), np.inf, ratio)
         ratio = np.where(np.isnan(exact) & np.isnan(got), 0, ratio)
         ratio = np.where(np.isinf(exact), np.where(got == exact, 0, np.inf), ratio)
-        # beyond the largest number of the dtype the result may overflow, and from half a spacing on it must
+        # from half a spacing beyond the largest number of the dtype on, results overflow
         limit = np.longdouble(largest(dtype))
-        near = np.isfinite(exact) & (np.abs(exact) + bound >= limit) & (got == np.copysign(np.inf, exact))
+        reach = np.abs(exact) + unrounded
+        near = np.isfinite(exact) & (reach >= limit + spacing(limit, dtype) / 2) & (got == np.copysign(np.inf, exact))
         return np.where(near, 0, ratio)
 
 

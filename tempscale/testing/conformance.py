@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import operator
 import os
 import platform
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -80,6 +82,13 @@ class Subject:
         as_probabilities = self.options.get("labels_as") == "probabilities"
         names = self.operation.specification.operands
         return tuple("probabilities" if n == "labels" and as_probabilities else n for n in names)
+
+    @property
+    def differentiable(self) -> tuple[str, ...]:
+        """Names of the operands whose gradients have a contract."""
+        assert self.operation.specification is not None
+        gradients = self.operation.specification.contract.gradients
+        return tuple(name for name in (*self.operands, "temperature") if name in gradients)
 
     def call(self, form: str, operands: Sequence[Array], **options: Any) -> Array:
         """Run the operation as its users call it, or its body."""
@@ -233,7 +242,10 @@ def _plan_dtype(backend: Backend, device: str, dtype: str, selection: Selection)
         if why_not or problem:
             yield replace(step, problem=why_not or problem, applicable=not why_not)
             continue
-        with_body = not selection.quick or (mode == "eager" and dtype == lead)
+        # a body is compiled in one dtype only: where the native is the body, it is the same graph again
+        compiled = mode in ("compiled", "unknown-dims")
+        with_body = dtype == lead if compiled or selection.quick else True
+        with_body = with_body and (mode == "eager" or not selection.quick)
         for form in FORMS if with_body else FORMS[:1]:
             for compiler in _compilers(backend, mode, form, selection):
                 problem_here = (backend.compiler_problem(compiler) or "") if compiler else ""
@@ -278,27 +290,31 @@ class _Bench:
             state = State.UNAVAILABLE if step.applicable else State.NOT_APPLICABLE
             return [_cell(step, subject, state, reason=step.problem) for subject in subjects]
         backend = get_backend(step.backend)
-        # NumPy's warnings are of no interest here: what is wrong in the values is what is looked for
-        with backend.allowing(step.dtype), np.errstate(all="ignore"):
-            if step.mode in ("compiled", "unknown-dims"):
-                return self._run_compiled(step, backend, subjects)
-            return [self._run_one(step, backend, subject) for subject in subjects]
+        # warnings are of no interest here: what is wrong in the values is what is looked for
+        with backend.allowing(step.dtype), np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if step.compiler:
+                return self._run_together(step, backend, subjects)
+            return [cell for subject in subjects for cell in self._run_together(step, backend, [subject])]
 
-    def _run_one(self, step: Step, backend: Backend, subject: Subject) -> Cell:
+    def _run_together(self, step: Step, backend: Backend, subjects: Sequence[Subject]) -> list[Cell]:
+        """Run the subjects in one graph; one by one if that fails, to name which it is."""
         started = time.perf_counter()
         try:
-            verdicts = list(self._verdicts(step, backend, subject))
+            verdicts = self._verdicts(step, backend, subjects)
         except Exception as error:  # whatever a backend throws is a finding about it
-            return _failed(step, subject, error, started)
-        return _judged(step, subject, verdicts, started)
+            if len(subjects) == 1:
+                return [_failed(step, subjects[0], error, started)]
+            return [cell for subject in subjects for cell in self._run_together(step, backend, [subject])]
+        return [_judged(step, s, v, started) for s, v in zip(subjects, verdicts, strict=True)]
 
-    def _verdicts(self, step: Step, backend: Backend, subject: Subject) -> Iterator[Verdict]:
-        if step.mode == "eager":
-            yield from self._eager(step, backend, subject)
-        elif step.mode == "vmap":
-            yield from self._vmap(step, backend, subject)
-        else:
-            yield from self._gradient(step, backend, subject)
+    def _verdicts(self, step: Step, backend: Backend, subjects: Sequence[Subject]) -> list[list[Verdict]]:
+        if step.mode == "gradient":
+            return self._gradients(step, backend, subjects)
+        if step.compiler:
+            return self._compiled(step, backend, subjects)
+        check_one = self._eager if step.mode == "eager" else self._vmap
+        return [list(check_one(step, backend, subject)) for subject in subjects]
 
     def _eager(self, step: Step, backend: Backend, subject: Subject) -> Iterator[Verdict]:
         for group in self.groups(step.dtype).values():
@@ -330,17 +346,6 @@ class _Bench:
         operands, temperature = _arrays(backend, step, group, subject.operands)
         yield self._compare(step, backend, subject, group, backend.vmap(one_row)(*operands, temperature))
 
-    def _run_compiled(self, step: Step, backend: Backend, subjects: Sequence[Subject]) -> list[Cell]:
-        """All operations in one graph; one by one if that fails, to name which it is."""
-        started = time.perf_counter()
-        try:
-            verdicts = self._compiled(step, backend, subjects)
-        except Exception as error:
-            if len(subjects) == 1:
-                return [_failed(step, subjects[0], error, started)]
-            return [cell for subject in subjects for cell in self._run_compiled(step, backend, [subject])]
-        return [_judged(step, s, v, started) for s, v in zip(subjects, verdicts, strict=True)]
-
     def _compiled(self, step: Step, backend: Backend, subjects: Sequence[Subject]) -> list[list[Verdict]]:
         names = list(dict.fromkeys(name for subject in subjects for name in subject.operands))
 
@@ -366,25 +371,38 @@ class _Bench:
     def _large_groups(self, dtype: str) -> list[Group]:
         return [group for name, group in self.groups(dtype).items() if name not in ("one class", "empty")]
 
-    def _gradient(self, step: Step, backend: Backend, subject: Subject) -> Iterator[Verdict]:
-        contract = subject.operation.specification.contract  # type: ignore[union-attr]
-        by = [name for name in (*subject.operands, "temperature") if name in contract.gradients]
-
+    def _gradients(self, step: Step, backend: Backend, subjects: Sequence[Subject]) -> list[list[Verdict]]:
+        """Gradients of the sum of all results times their cotangents, each subject with operands of its own."""
+        verdicts: list[list[Verdict]] = [[] for _ in subjects]
         for group in self._large_groups(step.dtype):
-            operands, temperature = _arrays(backend, step, group, subject.operands)
-            given = dict(zip(subject.operands, operands, strict=True), temperature=temperature)
+            given = [self._operands_and_cotangent(step, backend, subject, group) for subject in subjects]
+            places = [(k, name) for k, s in enumerate(subjects) for name in s.differentiable]
 
-            def of_differentiated(*arrays: Array, given: dict[str, Array] = given) -> Array:
-                full = {**given, **dict(zip(by, arrays, strict=True))}
-                return subject.call(step.form, [full[n] for n in subject.operands], temperature=full["temperature"])
+            def total(*arrays: Array, given: Any = given, places: Any = places) -> Array:
+                operands = [dict(each) for each in given]
+                for (k, name), array in zip(places, arrays, strict=True):
+                    operands[k][name] = array
+                parts = []
+                for subject, each in zip(subjects, operands, strict=True):
+                    ordered = [each[name] for name in subject.operands]
+                    result = subject.call(step.form, ordered, temperature=each["temperature"])
+                    parts.append(backend.namespace.sum(result * each["g"]))
+                return functools.reduce(operator.add, parts)
 
-            fn = backend.jit(of_differentiated, compiler=step.compiler) if step.compiler else of_differentiated
-            exact = self.exact(subject, step.dtype, group.name, None)
-            g = group.operands["g"]
-            g = g if exact["value"].ndim == g.ndim else g[:, 0]
-            gradients = backend.vjp(fn, [given[name] for name in by], backend.asarray(g, device=step.device))
-            for name, gradient in zip(by, gradients, strict=True):
-                yield self._compare_gradient(step, backend, subject, group, name, gradient)
+            fn = backend.jit(total, compiler=step.compiler) if step.compiler else total
+            one = backend.asarray(np.ones((), group.operands["g"].dtype), device=step.device)
+            gradients = backend.vjp(fn, [given[k][name] for k, name in places], one)
+            for (k, name), gradient in zip(places, gradients, strict=True):
+                verdicts[k].append(self._compare_gradient(step, backend, subjects[k], group, name, gradient))
+        return verdicts
+
+    def _operands_and_cotangent(self, step: Step, backend: Backend, subject: Subject, group: Group) -> dict[str, Array]:
+        operands, temperature = _arrays(backend, step, group, subject.operands)
+        g = group.operands["g"]
+        if self.exact(subject, step.dtype, group.name, None)["value"].ndim < g.ndim:
+            g = g[:, 0]
+        cotangent = backend.asarray(g, device=step.device)
+        return {**dict(zip(subject.operands, operands, strict=True)), "temperature": temperature, "g": cotangent}
 
     # Comparing
 

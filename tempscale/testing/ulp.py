@@ -16,6 +16,8 @@ _FORMATS = {
     "float64": (52, -1022, float.fromhex("0x1.fffffffffffffp1023")),
 }
 
+_FARTHEST = np.iinfo(np.int64).max
+
 
 def largest(dtype: str) -> float:
     """Return the largest finite number of a float dtype."""
@@ -36,7 +38,9 @@ def spacing(x: Any, dtype: str) -> Any:
     0.0078125
     """
     fraction, smallest, _ = _FORMATS[dtype]
-    _, exponent = np.frexp(np.abs(np.asarray(x, dtype=np.longdouble)))
+    magnitude = np.abs(np.asarray(x, dtype=np.longdouble))
+    # frexp gives 0 the exponent of 1/2
+    _, exponent = np.frexp(np.maximum(magnitude, np.longdouble(2.0) ** smallest))
     return np.ldexp(np.longdouble(1.0), np.maximum(exponent - 1, smallest) - fraction)
 
 
@@ -54,14 +58,19 @@ def ulp_distance(a: Any, b: Any, dtype: str) -> np.ndarray[Any, Any]:
     """
     a, b = (np.asarray(x).astype(np.float64) for x in (a, b))
     nan = np.isnan(a) != np.isnan(b)
-    steps = _position(a, dtype) - _position(b, dtype)
-    return np.where(nan, np.iinfo(np.int64).max, np.abs(steps))
+    one, other = _position(a, dtype), _position(b, dtype)
+    steps = np.abs(one - other)
+    too_far = (one > 0) & (other < one - _FARTHEST) | (one < 0) & (other > one + _FARTHEST)
+    return np.where(nan | too_far, _FARTHEST, steps)
 
 
 def _position(x: np.ndarray[Any, Any], dtype: str) -> np.ndarray[Any, Any]:
     """Count the normal numbers between 0 and `x`, with sign: neighbours differ by 1."""
-    fraction, smallest, _ = _FORMATS[dtype]
-    bits = np.abs(np.where(np.isnan(x), 0.0, x)).view(np.int64)
+    fraction, smallest, greatest = _FORMATS[dtype]
+    # an infinity, of whatever dtype it was, comes next after the largest number
+    beyond = greatest + float(spacing(greatest, dtype)) if greatest < 2.0**1000 else np.inf
+    magnitude = np.minimum(np.abs(np.where(np.isnan(x), 0.0, x)), beyond)
+    bits = magnitude.view(np.int64)
     # float64 bits, cut to the fraction of the dtype, from its smallest normal number on
     steps = (bits >> (52 - fraction)) - ((smallest + 1023) << fraction) + 1
-    return np.where(np.isnan(x), 0, np.sign(x).astype(np.int64) * np.maximum(steps, 0) if x.size else steps)
+    return np.where(np.isnan(x), 0, np.where(x < 0, -1, 1) * np.maximum(steps, 0))
