@@ -81,6 +81,12 @@ def axis_size(x: Array, /, *, axis: int, xp: Any = INJECTED) -> Any:
     return x.shape[axis]
 
 
+@agnostic
+def entry_at(x: Array, index: Array, /, *, axis: int, xp: Any = INJECTED) -> Array:
+    """Return the entry of each row at an index, which has size 1 on `axis`."""
+    return xp.take_along_axis(x, index, axis=axis)
+
+
 def split_sum(x: Array, axis: int, xp: Any) -> Array:
     """Sum along `axis`, kept, in two parts: multiples of a grid, exact in any order, and what is left.
 

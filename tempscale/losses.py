@@ -9,10 +9,10 @@ import numpy as np
 
 from tempscale import _wide
 from tempscale._agnostic import INJECTED, agnostic
-from tempscale._arguments import FLOATS, INTEGERS, as_axis, as_float, as_temperature
+from tempscale._arguments import FLOATS, INTEGERS, as_axis, as_float, as_temperature, same_shape
 from tempscale._checks import check_labels, check_logits, checking
 from tempscale._dispatch import backend_of, is_number
-from tempscale._scaling import accurate_sum, axis_size, cast, log_probability, scale
+from tempscale._scaling import accurate_sum, axis_size, cast, entry_at, log_probability, scale
 from tempscale.backend import Array, Backend
 from tempscale.contracts import Contract
 
@@ -52,7 +52,7 @@ def _prepare(
     if class_weights is not None:
         classes = backend.shape(logits)[axis]
         given = () if is_number(class_weights) else backend.shape(class_weights)
-        if len(given) != 1 or (None not in (given[0], classes) and given[0] != classes):
+        if not same_shape(given, (classes,)):
             raise ValueError(f"class_weights has shape {given}, expected one weight per class, ({classes},)")
     if checking():
         check_logits(backend, logits, None, axis, "logits")
@@ -75,7 +75,7 @@ def _check_label_shape(backend: Backend, logits: Array, labels: Array, axis: int
         want, what = shape, "probabilities (floats)"
     else:
         raise TypeError(f"labels is {dtype}, expected integers (classes) or floats (probabilities)")
-    if len(given) != len(want) or any(None not in (g, w) and g != w for g, w in zip(given, want, strict=True)):
+    if not same_shape(given, want):
         raise ValueError(
             f"labels has shape {given}, expected {want}: labels that are {what} for logits of shape {shape} with "
             f"classes on axis {axis}"
@@ -200,10 +200,10 @@ def _of_classes(
     index = cast(labels, backend.dtype(backend.default_index()), xp)
     valid = (index >= 0) & (index < axis_size(log_p, axis=axis))
     index = xp.where(valid, index, xp.zeros_like(index))
-    loss = -xp.take_along_axis(log_p, index, axis=axis)
+    loss = -entry_at(log_p, index, axis=axis)
     weight = xp.ones_like(loss)
     if weights is not None:
-        weight = xp.take_along_axis(weights * xp.ones_like(log_p), index, axis=axis)
+        weight = entry_at(weights * xp.ones_like(log_p), index, axis=axis)
         loss = _weighted(loss, weight, xp)
     if smoothing:
         loss = (1.0 - smoothing) * loss + _uniform_part(log_p, smoothing, weights, axis, xp)

@@ -18,6 +18,7 @@ from tempscale._scaling import (
     LARGEST,
     SMALLEST_NORMAL,
     accurate_sum,
+    entry_at,
     host_reciprocal,
     is_limit,
     minus_row,
@@ -36,6 +37,12 @@ BLOCK = 2**20
 
 FEW = 64
 """Classes up to which torch.softmax of a scaled row is accurate: it adds eight running sums, n / 8 roundings."""
+
+
+@entry_at.native("torch")
+def _entry_at(x: Array, index: Array, *, axis: int) -> Array:
+    # torch.take_along_dim, which the namespace has, makes torch.compile recompile for every batch size
+    return torch.gather(x, axis, index)
 
 
 @accurate_sum.native("torch")
