@@ -1,6 +1,6 @@
 """What it costs to find out whose array it is, beside libraries that do the same; and what an import costs.
 
-    python -m benchmarks.dispatch
+python -m benchmarks.dispatch
 """
 
 from __future__ import annotations

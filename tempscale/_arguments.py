@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -10,6 +11,9 @@ import numpy as np
 from tempscale._checks import check_logits, check_temperature, checking
 from tempscale._dispatch import is_number
 from tempscale.backend import Array, Backend
+
+LARGEST = {"float32": float.fromhex("0x1.fffffep127"), "float64": float.fromhex("0x1.fffffffffffffp1023")}
+SMALLEST_NORMAL = {"float32": 2.0**-126, "float64": 2.0**-1022}
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
@@ -65,7 +69,7 @@ def as_axis(backend: Backend, x: Array, axis: Any, name: str) -> int:
 def as_temperature(backend: Backend, temperature: Any, x: Array, axis: int, name: str = "temperature") -> Any:
     """Return the temperature as a float or as an array whose shape fits `x`: 0-d, or one per row."""
     if is_number(temperature):
-        return _temperature_number(temperature, name)
+        return _within_range(_temperature_number(temperature, name), backend.dtype_name(x))
     if temperature is None or not hasattr(temperature, "shape"):
         raise TypeError(f"{name} is {temperature!r}, expected a number or an array")
     dtype = backend.dtype_name(temperature)
@@ -93,6 +97,14 @@ def _temperature_number(temperature: Any, name: str) -> float:
     if not temperature >= 0:
         raise ValueError(f"{name} is {temperature}, expected a number of at least 0 (0 and inf are the limits)")
     return float(temperature)
+
+
+def _within_range(temperature: float, dtype: str) -> float:
+    """Take a number whose reciprocal the working precision cannot hold to its limit, as arrays are taken."""
+    working = "float64" if dtype == "float64" else "float32"
+    if temperature * LARGEST[working] < 1.0:
+        return 0.0
+    return math.inf if temperature * SMALLEST_NORMAL[working] > 1.0 else temperature
 
 
 def _number_from_numpy(value: Any, name: str) -> float:

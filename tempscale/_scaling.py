@@ -11,13 +11,10 @@ import operator
 from typing import Any, NamedTuple
 
 from tempscale._agnostic import INJECTED, agnostic
+from tempscale._arguments import LARGEST, SMALLEST_NORMAL
 from tempscale._dispatch import backend_of
 from tempscale.arrays import custom_gradient, stop_gradient
 from tempscale.backend import Array
-
-LARGEST = {"float32": float.fromhex("0x1.fffffep127"), "float64": float.fromhex("0x1.fffffffffffffp1023")}
-SMALLEST_NORMAL = {"float32": 2.0**-126, "float64": 2.0**-1022}
-
 
 # Reductions
 
@@ -125,11 +122,6 @@ def working_dtype(x: Array) -> str:
     return "float64" if backend_of(x).dtype_name(x) == "float64" else "float32"
 
 
-def host_reciprocal(temperature: float, working: str) -> float:
-    """1/T for an ordinary number T, clamped to what the working precision can hold."""
-    return min(max(1.0 / temperature, SMALLEST_NORMAL[working]), LARGEST[working])
-
-
 def reciprocal(temperature: Array, working: str, xp: Any) -> Array:
     """1/T for an array, rounded once to the working precision and clamped to its normal numbers.
 
@@ -182,7 +174,7 @@ def scale(logits: Array, temperature: Any, axis: int, where: Array | None, xp: A
         return Scaled(_coldest(x, m, xp) if temperature == 0.0 else _hottest(x, m, xp), x, m, temperature)
     working = working_dtype(x)
     if isinstance(temperature, float):
-        temperature = Reciprocal(host_reciprocal(temperature, working))
+        temperature = Reciprocal(1.0 / temperature)
     if isinstance(temperature, Reciprocal):
         return Scaled((x - m) * temperature.value, x, m, temperature.value)
     c = reciprocal(temperature, working, xp)

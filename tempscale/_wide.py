@@ -26,12 +26,12 @@ def narrow(x: Any) -> Wide:
     """Return `x` as floats that NumPy's ufuncs take: longdouble where it is wide, else float64."""
     x = np.asarray(x)
     if x.dtype != object:
-        return x.astype(np.longdouble)
+        return np.asarray(x, dtype=np.longdouble)
     # in two parts, because NumPy takes an mpmath number for a float64
     high = x.astype(np.float64)
     with np.errstate(invalid="ignore"):
         rest = np.where(np.isfinite(high), x - high, 0.0).astype(np.float64)
-    return high.astype(np.longdouble) + rest
+    return np.asarray(high.astype(np.longdouble) + rest)
 
 
 def _to_mpmath(x: Wide) -> Wide:

@@ -237,9 +237,7 @@ class TestLogits:
         with pytest.raises(UsageError, match="leave --key out"):
             read_logits(self.save(tmp_path, np.zeros(3)), key="a")
 
-    @pytest.mark.parametrize(
-        "content", [b"", b"1,2,3\n", b"\x93NUMPY", b"PK\x03\x04nonsense", b"\x93NUMPY\x01\x00"]
-    )
+    @pytest.mark.parametrize("content", [b"", b"1,2,3\n", b"\x93NUMPY", b"PK\x03\x04nonsense", b"\x93NUMPY\x01\x00"])
     def test_damaged_files_are_usage_errors(self, engine, tmp_path, content):
         (tmp_path / "logits.npy").write_bytes(content)
         result = invoke("conform", "--logits", tmp_path / "logits.npy")
@@ -314,9 +312,7 @@ class TestFiles:
         json.loads((tmp_path / "a.json").read_text("utf-8"))
 
     def write_all(self, path):
-        return invoke(
-            "conform", "--json", path / "a.json", "--junit", path / "a.xml", "--html", path / "a.html"
-        )
+        return invoke("conform", "--json", path / "a.json", "--junit", path / "a.xml", "--html", path / "a.html")
 
 
 class TestTables:
@@ -365,9 +361,7 @@ class TestTables:
         assert "2 held, 1 broken, 1 not applicable, 0 unavailable in 95 s" in text
 
     def test_print_square_brackets_as_they_are(self):
-        assert "got [red] and [0, nan]" in shown(
-            Report(cells=[cell(State.BROKEN, reason="got [red] and [0, nan]")])
-        )
+        assert "got [red] and [0, nan]" in shown(Report(cells=[cell(State.BROKEN, reason="got [red] and [0, nan]")]))
 
     def test_never_round_an_error_across_its_bound(self):
         assert "broken >1.00" in shown(Report(cells=[cell(State.BROKEN, worst=1.001)]))

@@ -69,9 +69,7 @@ def hostile() -> Report:
                 reason=HOSTILE,
                 where=HOSTILE,
             ),
-            cell(
-                State.UNAVAILABLE, device=HOSTILE, dtype=HOSTILE, mode=HOSTILE, form=HOSTILE, reason=HOSTILE
-            ),
+            cell(State.UNAVAILABLE, device=HOSTILE, dtype=HOSTILE, mode=HOSTILE, form=HOSTILE, reason=HOSTILE),
         ],
         agreements=[Agreement(HOSTILE, HOSTILE, HOSTILE, 1, (HOSTILE, HOSTILE), HOSTILE, 1)],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
@@ -12,8 +13,9 @@ _NEEDED = ("rich", "typer")
 
 def main() -> None:
     """Run the command line. Ends the process with status 2 if what it is made of is not installed."""
-    # TensorFlow would write its start-up notes into the middle of the progress bar.
+    # TensorFlow would write its notes and its advice on retracing into the middle of the progress bar.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         from tempscale.cli.app import app
     except ModuleNotFoundError as error:

@@ -346,7 +346,7 @@ def _agreement_section(report: Report) -> Html:
     )
     return _section(
         "Largest distance between two backends",
-        "In units in the last place, over well-conditioned elements (those whose bound is below 1/1024 of "
+        "In units in the last place, over well-conditioned elements (those whose bound is below 1024 u of "
         "their value). Select a cell for the input that caused it.",
         table,
     )

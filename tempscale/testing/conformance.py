@@ -42,8 +42,9 @@ CONDITIONED = 1024
 class Selection:
     """What to run. None selects everything there is.
 
-    A quick run has all dtypes in eager form. The other modes run in float32 only; agnostic bodies run eagerly
-    only, gradients are not compiled, and of the compiled modes only "unknown-dims" has wide rows where it can.
+    A quick run has all dtypes in eager form, under array temperatures. Numbers as temperatures, other layouts of
+    memory and the other modes run in float32 only; agnostic bodies run eagerly only, gradients are not compiled, and
+    of the compiled modes only "unknown-dims" has wide rows where it can.
     """
 
     backends: tuple[str, ...] | None = None
@@ -233,7 +234,7 @@ def _plan_dtype(backend: Backend, device: str, dtype: str, selection: Selection)
             backend.dtype(dtype)
     except TypeError as error:
         problem = str(error)
-    lead = "float32" if "float32" in selection.dtypes else selection.dtypes[0]
+    lead = _lead(selection)
     for mode in selection.modes:
         if selection.quick and mode != "eager" and dtype != lead:
             continue
@@ -250,6 +251,11 @@ def _plan_dtype(backend: Backend, device: str, dtype: str, selection: Selection)
             for compiler in _compilers(backend, mode, form, selection):
                 problem_here = (backend.compiler_problem(compiler) or "") if compiler else ""
                 yield replace(step, form=form, compiler=compiler, problem=problem_here)
+
+
+def _lead(selection: Selection) -> str:
+    """The dtype in which a quick run does what it does in one dtype only."""
+    return "float32" if "float32" in selection.dtypes else selection.dtypes[0]
 
 
 def _not_applicable(backend: Backend, mode: str) -> str:
@@ -321,6 +327,8 @@ class _Bench:
             operands, temperature = _arrays(backend, step, group, subject.operands)
             result = subject.call(step.form, operands, temperature=temperature)
             yield self._compare(step, backend, subject, group, result)
+        if self.selection.quick and (step.form == "body" or step.dtype != _lead(self.selection)):
+            return
         group = next(iter(self.groups(step.dtype).values()))
         operands, temperature = _arrays(backend, step, group, subject.operands)
         for number in NUMBERS:

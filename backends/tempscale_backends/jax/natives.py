@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from tempscale._agnostic import OPERATIONS
-from tempscale._scaling import Reciprocal, host_reciprocal, is_limit, working_dtype
+from tempscale._scaling import Reciprocal, is_limit
 
 _TEMPERATURES = ("temperature", "q_temperature")
 
@@ -27,7 +27,7 @@ def _compiled(body: Any) -> Any:
         static: list[tuple[str, Any]] = []
         for key, value in options.items():
             if key in _TEMPERATURES and isinstance(value, float) and not is_limit(value):
-                traced[key] = Reciprocal(host_reciprocal(value, working_dtype(arrays[0])))
+                traced[key] = Reciprocal(1.0 / value)
             elif isinstance(value, jax.Array):
                 traced[key] = value
             else:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tempscale import entropy, kl_divergence, log_softmax, logsumexp, softmax
 from tempscale._agnostic import OPERATIONS, Operation
-from tempscale._scaling import cast, host_reciprocal, is_limit, widen, working_dtype
+from tempscale._scaling import cast, is_limit, widen
 from tempscale.backend import Array
 
 BLOCK = 2**16  # entries; float32 intermediates of this size fit in a core's second-level cache
@@ -82,7 +82,7 @@ def _in_place(
             with np.errstate(all="ignore"):
                 x = widen(logits, where, np)
                 z = x - x.max(axis=axis, keepdims=True)
-                z *= host_reciprocal(temperature, working_dtype(logits))
+                z *= 1.0 / temperature
                 return cast(finish(z, axis), logits.dtype, np)
 
         operation.native("numpy")(_blocked(run))

@@ -18,7 +18,6 @@ from tempscale._scaling import (
     Reciprocal,
     accurate_sum,
     axis_size,
-    host_reciprocal,
     is_limit,
     minus_row,
     minus_row_accurately,
@@ -94,7 +93,7 @@ def _as_graph(body: Callable[..., Array]) -> Callable[..., Array]:
         for key, value in options.items():
             if key.endswith("temperature") and isinstance(value, float) and not is_limit(value):
                 working = working_dtype(arrays[0])
-                operands[key] = Reciprocal(tf.constant(host_reciprocal(value, working), working))
+                operands[key] = Reciprocal(tf.constant(1.0 / value, working))
             elif isinstance(value, (tf.Tensor, tf.Variable)):
                 operands[key] = tf.convert_to_tensor(value)
             else:

@@ -14,12 +14,10 @@ import torch
 
 from tempscale import log_softmax, softmax
 from tempscale._agnostic import Operation
+from tempscale._arguments import LARGEST, SMALLEST_NORMAL
 from tempscale._scaling import (
-    LARGEST,
-    SMALLEST_NORMAL,
     accurate_sum,
     entry_at,
-    host_reciprocal,
     is_limit,
     minus_row,
     minus_row_accurately,
@@ -81,7 +79,7 @@ def _scaled_in_place(x: Array, m: Array, temperature: Any) -> Array:
     """(x - max) / T in new memory. For an array T the limits are products, not selections."""
     working = working_dtype(x)
     if not isinstance(temperature, torch.Tensor):
-        return torch.sub(x, m).mul_(host_reciprocal(temperature, working))
+        return torch.sub(x, m).mul_(1.0 / temperature)
     c = reciprocal(temperature, working, xp)
     # A second factor takes the clamped 1/T to the limit: differences overflow to -inf at T = 0, vanish at T = inf.
     limit = torch.where((c >= LARGEST[working]) | (c <= SMALLEST_NORMAL[working]), c, 1.0)
