@@ -9,7 +9,7 @@ import numpy as np
 
 from tempscale import entropy, kl_divergence, log_softmax, logsumexp, softmax
 from tempscale._agnostic import OPERATIONS, Operation
-from tempscale._scaling import cast, is_limit, widen
+from tempscale._scaling import is_limit, widen
 from tempscale.backend import Array
 
 BLOCK = 2**16  # entries; float32 intermediates of this size fit in a core's second-level cache
@@ -69,43 +69,49 @@ def _from_rows(x: Array, shape: tuple[int, ...], axis: int, *, reduced: bool) ->
     return _as_numpy_has_it(x.reshape(rows)) if reduced else np.moveaxis(x.reshape(*rows, x.shape[1]), -1, axis)
 
 
-def _in_place(
-    operation: Operation[..., Any],
-) -> Callable[[Callable[[Array, int], Array]], Callable[..., Array]]:
-    """Make a native of a function that works in place on z = (x - max) / T; the body serves other temperatures."""
-    body = _quiet(operation.body)
+def _in_place(operation: Operation[..., Any]) -> Callable[[Callable[[Array], None]], Callable[[Array], None]]:
+    """Make a native of a function that works in place on rows of z = (x - max) / T; the body has the other cases."""
+    of_body = _blocked(_quiet(operation.body))
 
-    def native(finish: Callable[[Array, int], Array]) -> Callable[..., Array]:
-        def run(logits: Array, *, temperature: Any, axis: int, where: Array | None) -> Array:
+    def register(finish: Callable[[Array], None]) -> Callable[[Array], None]:
+        def native(logits: Array, *, temperature: Any, axis: int, where: Array | None) -> Array:
             if not isinstance(temperature, float) or is_limit(temperature):
-                return body(logits, temperature=temperature, axis=axis, where=where)
+                return of_body(logits, temperature=temperature, axis=axis, where=where)
+            by_rows = _as_rows(logits, axis)
+            masks = None if where is None else _as_rows(np.broadcast_to(where, logits.shape), axis)
+            out = np.empty(by_rows.shape, logits.dtype)
+            step = max(1, BLOCK // out.shape[1])
             with np.errstate(all="ignore"):
-                x = widen(logits, where, np)
-                z = x - x.max(axis=axis, keepdims=True)
-                z *= 1.0 / temperature
-                return cast(finish(z, axis), logits.dtype, np)
+                for start in range(0, len(out), step):
+                    rows = slice(start, start + step)
+                    x = widen(by_rows[rows], None if masks is None else masks[rows], np)
+                    here = out[rows] if x.dtype == out.dtype else np.empty_like(x)
+                    z = np.subtract(x, x.max(axis=1, keepdims=True), out=here)
+                    z *= 1.0 / temperature
+                    finish(z)
+                    if here.dtype != out.dtype:
+                        out[rows] = here
+            return _from_rows(out, logits.shape, axis, reduced=False)
 
-        operation.native("numpy")(_blocked(run))
-        return run
+        operation.native("numpy")(native)
+        return finish
 
-    return native
+    return register
 
 
 @_in_place(softmax)
-def _softmax(z: Array, axis: int) -> Array:
-    e = np.exp(z, out=z)
-    e *= 1.0 / e.sum(axis=axis, keepdims=True)
-    return e
+def _softmax(z: Array) -> None:
+    np.exp(z, out=z)
+    z *= 1.0 / z.sum(axis=1, keepdims=True)
 
 
 @_in_place(log_softmax)
-def _log_softmax(z: Array, axis: int) -> Array:
+def _log_softmax(z: Array) -> None:
     e = np.exp(z)
     # leave one maximum out of the sum; z is 0 there, or NaN in a row that is invalid
-    at = np.expand_dims(z.argmax(axis=axis), axis)
-    np.put_along_axis(e, at, np.take_along_axis(z, at, axis), axis)
-    z -= np.log1p(e.sum(axis=axis, keepdims=True))
-    return z
+    at = z.argmax(axis=1, keepdims=True)
+    np.put_along_axis(e, at, np.take_along_axis(z, at, 1), 1)
+    z -= np.log1p(e.sum(axis=1, keepdims=True))
 
 
 for _operation in (logsumexp, entropy, kl_divergence):

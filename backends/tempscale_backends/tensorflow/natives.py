@@ -81,26 +81,38 @@ def _as_graph(body: Callable[..., Array]) -> Callable[..., Array]:
     """
 
     @functools.lru_cache(maxsize=256)
-    def for_options(options: tuple[tuple[str, Any], ...], ranks: tuple[int | None, ...]) -> Callable[..., Array]:
-        call = functools.partial(body, xp=namespace, **dict(options))
+    def graph_for(
+        options: tuple[tuple[str, Any], ...], names: tuple[str | tuple[str], ...], ranks: tuple[int, ...]
+    ) -> Callable[..., Array]:
+        def call(*tensors: Array) -> Array:
+            operands = tensors[: len(tensors) - len(names)]
+            named = dict(options)
+            for name, tensor in zip(names, tensors[len(operands) :], strict=True):
+                named |= {name: tensor} if isinstance(name, str) else {name[0]: Reciprocal(tensor)}
+            return body(*operands, xp=namespace, **named)
+
         graph: Callable[..., Array] = tf.function(call, autograph=False, reduce_retracing=True)
         return graph
 
     def native(*arrays: Array, **options: Any) -> Array:
         if not tf.executing_eagerly():
             return body(*arrays, xp=namespace, **options)
-        operands, static = {}, []
+        # flat tensors by position: TensorFlow takes longer over structures and keywords than over the graph
+        tensors: list[Array] = list(arrays)
+        names: list[str | tuple[str]] = []
+        static: list[tuple[str, Any]] = []
         for key, value in options.items():
             if key.endswith("temperature") and isinstance(value, float) and not is_limit(value):
-                working = working_dtype(arrays[0])
-                operands[key] = Reciprocal(tf.constant(1.0 / value, working))
+                tensors.append(tf.constant(1.0 / value, working_dtype(arrays[0])))
+                names.append((key,))  # the reciprocal of the option
             elif isinstance(value, (tf.Tensor, tf.Variable)):
-                operands[key] = tf.convert_to_tensor(value)
+                tensors.append(value)
+                names.append(key)
             else:
                 static.append((key, value))
-        tensors = [tf.convert_to_tensor(x) for x in arrays]
-        ranks = tuple([x.shape.rank for x in (*tensors, *operands.values()) if not isinstance(x, Reciprocal)])
-        return for_options(tuple(static), ranks)(*tensors, **operands)
+        tensors = [tf.convert_to_tensor(x) for x in tensors]
+        ranks = tuple([x.shape.rank for x in tensors])
+        return graph_for(tuple(static), tuple(names), ranks)(*tensors)
 
     return native
 
