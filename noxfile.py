@@ -19,7 +19,7 @@ def tests(session: nox.Session) -> None:
     """All tests, on all four frameworks; a framework that is missing is a failure."""
     session.install(*PINNED, ".[all-cpu]", *TEST, *BENCH)
     session.env["TEMPSCALE_REQUIRE_BACKENDS"] = "numpy,torch,tensorflow,jax"
-    session.run("pytest", *session.posargs)
+    session.run("pytest", "-n", "2", *session.posargs)
 
 
 @nox.session(name="tests-numpy")
