@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from _support import assert_held, make
+from exactness import assert_held, make
 
 import tempscale
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from _support import FLOATS, allowing, exact_of, make
+from exactness import FLOATS, allowing, exact_of, make
 
 import tempscale
 from tempscale import Backend

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from _support import FLOATS, allowing, assert_held, make
+from exactness import FLOATS, allowing, assert_held, make
 
 import tempscale
 from tempscale import Backend
