@@ -206,14 +206,14 @@ def _hottest(x: Array, m: Array, xp: Any) -> Array:
 def offset(scaled: Scaled, working: str, xp: Any) -> Array:
     """Return m / T, or its limit: by the sign of m at T = 0, and 0 at T = inf."""
     m, c = scaled.m, scaled.c
+    is_array = hasattr(c, "shape")
+    if not is_array and not is_limit(c):
+        return m * c
     at_zero = xp.where(m > 0, math.inf, xp.where(m < 0, -math.inf, m))
     at_inf = xp.where(xp.abs(m) < math.inf, 0.0, m)
-    if is_limit(c):
+    if not is_array:
         return at_zero if c == 0.0 else at_inf
-    product = m * c
-    if isinstance(c, float) or not hasattr(c, "shape"):
-        return product
-    return xp.where(c >= LARGEST[working], at_zero, xp.where(c <= SMALLEST_NORMAL[working], at_inf, product))
+    return xp.where(c >= LARGEST[working], at_zero, xp.where(c <= SMALLEST_NORMAL[working], at_inf, m * c))
 
 
 def log_total(z: Array, axis: int, xp: Any) -> Array:

@@ -205,9 +205,7 @@ def _of_classes(
     if weights is not None:
         weight = entry_at(weights * xp.ones_like(log_p), index, axis=axis)
         loss = _weighted(loss, weight, xp)
-    if smoothing:
-        loss = (1.0 - smoothing) * loss + _uniform_part(log_p, smoothing, weights, axis, xp)
-    loss = xp.where(valid, loss, math.nan)
+    loss = xp.where(valid, _smoothed(loss, log_p, smoothing, weights, axis, xp), math.nan)
     if ignore_index is not None:
         ignored = labels == ignore_index
         loss, weight = xp.where(ignored, 0.0, loss), xp.where(ignored, 0.0, weight)
@@ -228,16 +226,16 @@ def _of_probabilities(
     if weights is not None:
         target = target * weights
     loss = accurate_sum(_weighted(-log_p, target, xp), axis=axis)
-    if smoothing:
-        loss = (1.0 - smoothing) * loss + _uniform_part(log_p, smoothing, weights, axis, xp)
-    return loss, accurate_sum(target, axis=axis)
+    return _smoothed(loss, log_p, smoothing, weights, axis, xp), accurate_sum(target, axis=axis)
 
 
-def _uniform_part(log_p: Array, smoothing: float, weights: Array | None, axis: int, xp: Any) -> Array:
-    """The smoothing's share of the loss: every class with the mass smoothing / n."""
+def _smoothed(loss: Array, log_p: Array, smoothing: float, weights: Array | None, axis: int, xp: Any) -> Array:
+    """The loss under the target (1 - s) t + s / n: every class has a share of the mass."""
+    if not smoothing:
+        return loss
     terms = -log_p if weights is None else _weighted(-log_p, weights, xp)
-    count = cast(xp.ones_like(log_p), log_p.dtype, xp)
-    return accurate_sum(terms, axis=axis) * (smoothing / accurate_sum(count, axis=axis))
+    count = accurate_sum(xp.ones_like(log_p), axis=axis)
+    return (1.0 - smoothing) * loss + accurate_sum(terms, axis=axis) * (smoothing / count)
 
 
 def _weighted(loss: Array, weight: Array, xp: Any) -> Array:

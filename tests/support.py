@@ -1,4 +1,4 @@
-"""What several test files need: the names of the backends, and a fresh interpreter."""
+"""What several test files need: the names of the backends, a fresh interpreter, a cell of a report."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import sys
 import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import tempscale
 from tempscale import Backend, BackendUnavailableError
+from tempscale.testing.report import Cell, State
 
 NAMES = ("numpy", "torch", "tensorflow", "jax")
 DIFFERENTIATING = ("torch", "tensorflow", "jax")
@@ -26,6 +28,25 @@ def require(name: str) -> Backend:
         if name in os.environ.get("TEMPSCALE_REQUIRE_BACKENDS", "").split(","):
             pytest.fail(f"TEMPSCALE_REQUIRE_BACKENDS asks for {name}: {error}")
         pytest.skip(str(error))
+
+
+def cell(state: State = State.HELD, **changes: Any) -> Cell:
+    """A cell of a report, as a run could have found it."""
+    fields = {
+        "operation": "softmax",
+        "variant": "",
+        "backend": "numpy",
+        "device": "cpu",
+        "dtype": "float32",
+        "mode": "eager",
+        "compiler": "",
+        "form": "public",
+        "state": state,
+        "worst": 0.57,
+        "where": "offset 1e4: [2, 3] is 0.25, exactly 0.125",
+        "elements": 10,
+    }
+    return Cell(**(fields | changes))
 
 
 def run_python(

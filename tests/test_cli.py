@@ -19,6 +19,7 @@ pytest.importorskip("typer", reason="the command line needs pip install 'tempsca
 pytest.importorskip("rich", reason="the command line needs pip install 'tempscale[cli]'")
 
 from rich.console import Console
+from support import cell
 from typer.testing import CliRunner
 
 import tempscale
@@ -29,26 +30,7 @@ from tempscale.cli.errors import UsageError
 from tempscale.cli.files import read_logits
 from tempscale.cli.tables import show_report
 from tempscale.testing import conformance
-from tempscale.testing.report import Agreement, Cell, Report, State
-
-
-def cell(state=State.HELD, **changes) -> Cell:
-    fields = {
-        "operation": "softmax",
-        "variant": "",
-        "backend": "numpy",
-        "device": "cpu",
-        "dtype": "float32",
-        "mode": "eager",
-        "compiler": "",
-        "form": "public",
-        "state": state,
-        "worst": 0.57,
-        "where": "offset 1e4: [2, 3] is 0.25, exactly 0.125",
-        "elements": 10,
-    }
-    return Cell(**(fields | changes))
-
+from tempscale.testing.report import Agreement, Report, State
 
 BROKEN = cell(State.BROKEN, worst=273.0, reason="273 times the bound", backend="torch")
 UNAVAILABLE = cell(State.UNAVAILABLE, worst=0.0, reason="needs a compiler: apt-get install g++")

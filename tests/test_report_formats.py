@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -11,31 +12,16 @@ import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
 import pytest
+import support
 
 from tempscale.testing._html import Html, element
 from tempscale.testing.formats import to_html, to_json, to_junit
-from tempscale.testing.report import Agreement, Cell, Report, State
+from tempscale.testing.report import Agreement, Report, State
 
 HOSTILE = "<script>alert(1)</script> \" ' & \x00 \x1b[31m \ud800 ]]>"
 
 
-def cell(state=State.HELD, **changes) -> Cell:
-    fields = {
-        "operation": "softmax",
-        "variant": "",
-        "backend": "torch",
-        "device": "cpu",
-        "dtype": "float32",
-        "mode": "eager",
-        "compiler": "",
-        "form": "public",
-        "state": state,
-        "worst": 0.57,
-        "where": "offset 1e4: [2, 3] is 0.25, exactly 0.125",
-        "elements": 10,
-        "seconds": 0.5,
-    }
-    return Cell(**(fields | changes))
+cell = functools.partial(support.cell, backend="torch", seconds=0.5)
 
 
 @pytest.fixture

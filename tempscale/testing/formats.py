@@ -7,6 +7,7 @@ import math
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from tempscale.testing._page import to_html
@@ -32,7 +33,7 @@ def to_json(report: Report) -> str:
     str
         An object with the report's own field names; nothing is left out.
     """
-    return json.dumps(_plain(report.as_dict()), indent=1, allow_nan=False) + "\n"
+    return json.dumps(_plain(asdict(report)), indent=1, allow_nan=False) + "\n"
 
 
 def to_junit(report: Report) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -132,10 +132,3 @@ class Report:
         if not self.count(State.HELD) or (self.count(State.UNAVAILABLE) and not allow_unavailable):
             return 3
         return 0
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the report as plain data for JSON; inf and NaN become strings."""
-        data = asdict(self)
-        for cell in data["cells"]:
-            cell["worst"] = cell["worst"] if cell["worst"] < float("inf") else "inf"
-        return data
