@@ -13,6 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tempscale import log_softmax, softmax
 from tempscale._agnostic import OPERATIONS
 from tempscale._scaling import (
     Reciprocal,
@@ -33,6 +34,9 @@ from tempscale_backends.tensorflow import namespace
 
 times_row.native("tensorflow")(times_row_accurately)
 minus_row.native("tensorflow")(minus_row_accurately)
+
+BLOCK, BLOCKS = 2**20, 16
+"""Entries that are worked on at a time, and the most parts that an array is taken apart into."""
 
 PARTIAL = 8
 """Entries that may be added up in float32, whatever the order: 7 roundings. XLA adds a whole row one by one."""
@@ -117,5 +121,31 @@ def _as_graph(body: Callable[..., Array]) -> Callable[..., Array]:
     return native
 
 
+def _by_blocks(body: Callable[..., Array]) -> Callable[..., Array]:
+    """Run a body on some rows at a time, where their number is known: what is in between stays in the cache."""
+
+    def run(logits: Array, *, temperature: Any, axis: int, where: Array | None, xp: Any) -> Array:
+        rows, entries = logits.shape[0], logits.shape.num_elements() or 0
+        if entries <= BLOCK or axis == 0:
+            return body(logits, temperature=temperature, axis=axis, where=where, xp=xp)
+        blocks = min(rows, BLOCKS, -(-entries // BLOCK))
+        sizes = [rows * (i + 1) // blocks - rows * i // blocks for i in range(blocks)]
+
+        def split(option: Any) -> list[Any]:
+            """Give each block its part of an option that has a value per row."""
+            has_rows = isinstance(option, (tf.Tensor, tf.Variable)) and len(option.shape) == len(logits.shape)
+            if not has_rows or option.shape[0] == 1:
+                return [option] * blocks
+            parts: list[Any] = tf.split(tf.ensure_shape(option, [rows, *option.shape[1:]]), sizes)
+            return parts
+
+        parts = zip(split(logits), split(temperature), split(where), strict=True)
+        return tf.concat([body(x, temperature=t, axis=axis, where=mask, xp=xp) for x, t, mask in parts], 0)
+
+    return run
+
+
+BODIES = {operation: _by_blocks(operation.body) for operation in (softmax, log_softmax)}
+
 for _operation in OPERATIONS.values():
-    _operation.native("tensorflow")(_as_graph(_operation.body))
+    _operation.native("tensorflow")(_as_graph(BODIES.get(_operation, _operation.body)))

@@ -12,6 +12,7 @@ from typing import Any
 
 import array_api_compat.torch as xp
 import torch
+from torch.autograd import forward_ad
 
 from tempscale import log_softmax, softmax
 from tempscale._agnostic import Operation
@@ -32,8 +33,11 @@ from tempscale.backend import Array
 BLOCK = 2**20
 """Entries that are worked on at a time."""
 
-FEW = 64
-"""Classes up to which torch.softmax of a scaled row is accurate: it adds eight running sums, n / 8 roundings."""
+SMALL = 1024
+"""Entries of an array for which the number of calls decides how long it takes."""
+
+HALF = (torch.float16, torch.bfloat16)
+LOG2_E = math.log2(math.e)
 
 
 @entry_at.native("torch")
@@ -69,39 +73,51 @@ def _differentiated(*values: Any) -> bool:
             continue
         if (x.requires_grad and torch.is_grad_enabled()) or torch._C._functorch.is_functorch_wrapped_tensor(x):
             return True
-        if torch.autograd.forward_ad.unpack_dual(x).tangent is not None:  # type: ignore[no-untyped-call]
+        if forward_ad._current_level >= 0 and forward_ad.unpack_dual(x).tangent is not None:  # type: ignore[no-untyped-call]
             return True
     return False
 
 
-def _scaled(x: Array, m: Array, temperature: Any, *, in_place: bool) -> Array:
-    """(x - max) / T, in new memory unless `in_place`. For an array T the limits are products, not selections."""
-    z = x.sub_(m) if in_place else torch.sub(x, m)
+Factors = tuple[Any, ...]
+"""Numbers, or one per row, that make z = (x - max) / T of a difference when they are multiplied in turn."""
+
+
+def _factors(temperature: Any, working: str, unit: float = 1.0) -> Factors:
+    """Return what makes z * unit of x - max. For an array T the limits are products, not selections."""
     if not isinstance(temperature, torch.Tensor):
-        return z.mul_(1.0 / temperature)
-    working = "float64" if x.dtype == torch.float64 else "float32"
+        return (unit / temperature,)
+    # in float64, so that the unit costs no rounding; halved, so that it does not overflow
     c = reciprocal(temperature, working, xp)
+    exact = c if unit == 1.0 else reciprocal(temperature, "float64", xp) * (0.5 * unit)
     # A second factor takes the clamped 1/T to the limit: differences overflow to -inf at T = 0, vanish at T = inf.
-    limit = torch.where((c >= LARGEST[working]) | (c <= SMALLEST_NORMAL[working]), c, 1.0)
-    return z.mul_(c).mul_(limit)
+    limit = (c >= LARGEST[working]) | (c <= SMALLEST_NORMAL[working])
+    return torch.where(limit, c, exact.to(c.dtype)), torch.where(limit, c, 1.0 if unit == 1.0 else 2.0)
 
 
-def _widened(logits: Array, where: Array | None) -> Array:
-    """`widen` without its look-ups, which would take a third of the time of a small call."""
-    x = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-    return x if where is None else torch.where(where, x, -math.inf)
+def _times(x: Array, factors: Factors, out: Array | None = None) -> Array:
+    x = torch.mul(x, factors[0], out=out)
+    return x if len(factors) == 1 else x.mul_(factors[1])
 
 
-def _eager(operation: Operation[..., Any]) -> Callable[[Callable[..., Array]], Callable[..., Array]]:
+def _eager(
+    operation: Operation[..., Any], small: Callable[..., Array] | None = None
+) -> Callable[[Callable[..., Array]], Callable[..., Array]]:
     """Register the native for eager calls without derivatives, by blocks of rows; the body serves all others."""
 
     def register(run: Callable[..., Array]) -> Callable[..., Array]:
         def native(logits: Array, *, temperature: Any, axis: int, where: Array | None) -> Array:
             if torch.compiler.is_compiling() or is_limit(temperature) or _differentiated(logits, temperature):
                 return operation.body(logits, temperature=temperature, axis=axis, where=where, xp=xp)
-            if logits.numel() <= BLOCK or axis != logits.ndim - 1:
-                return run(logits, temperature, axis, where).to(logits.dtype)
-            return _by_blocks(run, logits, temperature, where)
+            dtype = logits.dtype
+            if logits.numel() > BLOCK and axis == logits.ndim - 1:
+                return _by_blocks(run, logits, temperature, where)
+            if where is not None:
+                logits = torch.where(where, logits, -math.inf)
+            if small and logits.numel() <= SMALL and isinstance(temperature, float) and logits.is_cpu:
+                return small(logits, temperature, axis)
+            # `widen` and `cast` without their look-ups, which would take a third of the time of a small call
+            result = run(logits.float() if dtype in HALF else logits, temperature, axis, None, None)
+            return result if result.dtype == dtype else result.to(dtype)
 
         operation.native("torch")(native)
         return run
@@ -110,37 +126,67 @@ def _eager(operation: Operation[..., Any]) -> Callable[[Callable[..., Array]], C
 
 
 def _by_blocks(run: Callable[..., Array], logits: Array, temperature: Any, where: Array | None) -> Array:
-    """Run on some rows at a time: what is in between stays in the cache, and peak memory is small."""
+    """Run on some rows at a time, in memory that they share: what is in between stays in the cache."""
     rows = logits.reshape(-1, logits.shape[-1])
     masks = None if where is None else where.expand(logits.shape).reshape(rows.shape)
     if isinstance(temperature, torch.Tensor):
         temperature = temperature.expand((*logits.shape[:-1], 1)).reshape(-1, 1)
-    out = torch.empty_like(rows)
+    result = torch.empty_like(rows)
     step = max(1, BLOCK // rows.shape[1])
+    half = rows.dtype in HALF
+    working = torch.float32 if half else rows.dtype
+    memory = torch.empty((1 + half, step, rows.shape[1]), dtype=working, device=rows.device)
     for start in range(0, len(rows), step):
         block = slice(start, start + step)
         t = temperature[block] if isinstance(temperature, torch.Tensor) else temperature
-        out[block] = run(rows[block], t, 1, None if masks is None else masks[block])
-    return out.reshape(logits.shape)
+        x = rows[block]
+        spare = memory[0, : len(x)]
+        out = memory[1, : len(x)] if half else result[block]
+        if half:
+            x = out.copy_(x)
+        if masks is not None:
+            x = torch.where(masks[block], x, -math.inf)
+        run(x, t, 1, out, spare)
+        if half:
+            result[block] = out
+    return result.reshape(logits.shape)
 
 
-@_eager(softmax)
-def _softmax(logits: Array, temperature: Any, axis: int, where: Array | None) -> Array:
-    x = _widened(logits, where)
-    z = _scaled(x, torch.amax(x, axis, keepdim=True), temperature, in_place=x is not logits)
-    p = torch.softmax(z, axis)
-    if logits.shape[axis] > FEW:
-        # torch has divided each row by an inaccurate sum: a common factor, which the accurate one takes out again
-        p.mul_(p.sum(axis, keepdim=True).reciprocal_())
-    return p
+# The natives of one block: `out` is for the result (x may be in it), `spare` for what is in between; None stands for
+# new memory.
+
+
+def _small_softmax(x: Array, temperature: float, axis: int) -> Array:
+    """In float64, where logits need no care: x / T errs by at most 2^-53 |x| / T, and two x differ by 2^-24 |x|."""
+    if x.dtype == torch.float64:
+        return _softmax(x, temperature, axis, None, None)
+    return torch.softmax(x.double().mul_(1.0 / temperature), axis).to(x.dtype)
+
+
+@_eager(softmax, small=_small_softmax)
+def _softmax(x: Array, temperature: Any, axis: int, out: Array | None, spare: Array | None) -> Array:
+    z = torch.sub(x, torch.amax(x, axis, keepdim=True), out=spare)
+    e = _exp(z, temperature, z)
+    return torch.mul(e, e.sum(axis, keepdim=True).reciprocal_(), out=out)
 
 
 @_eager(log_softmax)
-def _log_softmax(logits: Array, temperature: Any, axis: int, where: Array | None) -> Array:
-    x = _widened(logits, where)
-    m, at = torch.max(x, axis, keepdim=True)
-    z = _scaled(x, m, temperature, in_place=x is not logits)
-    p = torch.softmax(z, axis)
-    top = p.gather(axis, at)  # NaN in a row that is invalid
-    others = p.scatter_(axis, at, 0.0).sum(axis, keepdim=True).div_(top)
-    return z.sub_(others.log1p_())
+def _log_softmax(x: Array, temperature: Any, axis: int, out: Array | None, spare: Array | None) -> Array:
+    z = torch.sub(x, torch.amax(x, axis, keepdim=True), out=out)
+    e = _exp(z, temperature, spare)
+    # all but one maximum: the fractions below 1, and the ones but one
+    others = torch.frac(e).sum(axis, keepdim=True)
+    others += e.floor_().sum(axis, keepdim=True).sub_(1.0)
+    return _times(z, _factors(temperature, _working(x)), z).sub_(others.log1p_())
+
+
+def _working(x: Array) -> str:
+    return "float64" if x.dtype == torch.float64 else "float32"
+
+
+def _exp(difference: Array, temperature: Any, out: Array | None) -> Array:
+    """exp(difference / T). In float32 as a power of two, whose kernel takes a quarter of the time of exp's."""
+    too_cold = isinstance(temperature, float) and temperature * LARGEST["float32"] < LOG2_E
+    if difference.dtype == torch.float64 or too_cold:
+        return _times(difference, _factors(temperature, _working(difference)), out).exp_()
+    return _times(difference, _factors(temperature, "float32", LOG2_E), out).exp2_()
