@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any, Literal
 
 import numpy as np
 
 from tempscale import _wide
 from tempscale._agnostic import INJECTED, agnostic
-from tempscale._arguments import FLOATS, INTEGERS, as_axis, as_float, as_temperature, same_shape
+from tempscale._arguments import FLOATS, INTEGER_RANGES, INTEGERS, as_axis, as_float, as_temperature, same_shape
 from tempscale._checks import check_labels, check_logits, checking
 from tempscale._dispatch import backend_of, is_number
 from tempscale._scaling import accurate_sum, axis_size, cast, entry_at, log_probability, scale
@@ -40,11 +41,8 @@ def _prepare(
     if is_number(labels):
         labels = backend.asarray(labels, like=logits)
     _check_label_shape(backend, logits, labels, axis)
-    if backend.dtype_name(labels) in FLOATS and ignore_index is not None:
-        raise ValueError(
-            "ignore_index is for labels that are classes; give an example with probability labels a weight of 0, or "
-            "leave it out"
-        )
+    if ignore_index is not None:
+        ignore_index = _as_label(ignore_index, backend.dtype_name(labels))
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"label_smoothing is {label_smoothing}, expected a number between 0 and 1")
     if reduction not in REDUCTIONS:
@@ -65,6 +63,18 @@ def _prepare(
         "ignore_index": ignore_index,
         "reduction": reduction,
     }
+
+
+def _as_label(ignore_index: Any, dtype: str) -> int | None:
+    """Return `ignore_index`, or None if labels of that dtype cannot hold it: some frameworks would wrap it around."""
+    if dtype in FLOATS:
+        raise ValueError(
+            "ignore_index is for labels that are classes; give an example with probability labels a weight of 0, or "
+            "leave it out"
+        )
+    index: int = operator.index(ignore_index)
+    least, largest = INTEGER_RANGES[dtype]
+    return index if least <= index <= largest else None
 
 
 def _check_label_shape(backend: Backend, logits: Array, labels: Array, axis: int) -> None:

@@ -233,6 +233,18 @@ def test_an_ignored_label_need_not_be_one_that_the_dtype_can_hold(backend: Backe
     assert_within(result, by_definition(LOGITS, LABELS)[0], bounds(LOGITS, LABELS))
 
 
+@pytest.mark.parametrize(("dtype", "label", "ignored"), [("uint8", 156, -100), ("int8", -100, 156), ("uint8", 1, 257)])
+def test_an_ignored_label_is_not_wrapped_around_to_one_that_occurs(
+    backend: Backend, dtype: str, label: int, ignored: int
+) -> None:
+    logits = np.zeros((1, 300), np.float32)
+    result = numbers(call(backend, logits, np.array([label]), dtype=dtype, ignore_index=ignored, reduction="none"))
+    if label < 0:
+        assert np.isnan(result[0])
+    else:
+        assert result[0] == pytest.approx(math.log(300))
+
+
 def test_an_ignored_example_may_be_invalid(backend: Backend) -> None:
     logits = LOGITS.copy()
     logits[0], logits[1, 0], logits[2] = NAN, INF, -INF
