@@ -39,9 +39,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Types, strictly, over both packages, with the frameworks' own types beside them."""
-    session.install(*PINNED, ".[all-cpu]", "mypy")
+    """Types, strictly, over both packages and the plug-in, with the frameworks' own types beside them."""
+    session.install(*PINNED, ".[all-cpu]", "array-api-strict", "mypy")
     session.run("mypy")
+    session.run("mypy", "tests/plugin/tempscale_strict")
 
 
 @nox.session

@@ -143,7 +143,7 @@ def complete(
     like = None
     for value in (*args, *keywords.values()):
         value = unwrap(value)
-        if owner_of(type(value)) == backend.name:
+        if loaded.get(owner_of(type(value))) is backend:
             like = value
             break
     complete_args = tuple([_as_data(backend, value, like, alone=like is None) for value in args])
@@ -275,7 +275,7 @@ def explain(*args: Any) -> str:
     backend = call_backend(args)
     for index, given in enumerate(args):
         value = unwrap(given)
-        if owner_of(type(value)) == backend.name:
+        if loaded.get(owner_of(type(value))) is backend:
             inside = "" if value is given else f", the value of a {_type_name(type(given))}"
             return (
                 f"backend {backend.name!r}: argument number {index + 1} is a {_type_name(type(value))}"

@@ -197,6 +197,11 @@ def _instantiate(backend: Backend | type[Backend]) -> Backend:
             f"{cls.__module__}.{cls.__qualname__} is not a backend: it misses {', '.join(missing)}. "
             "The contract is documented in tempscale.backend.Backend."
         )
+    if not issubclass(cls, Backend):  # the members that may be left out would be missing
+        raise TypeError(
+            f"{cls.__module__}.{cls.__qualname__} is not a backend: it has the members of tempscale.backend.Backend, "
+            "but does not inherit from it"
+        )
     return backend() if isinstance(backend, type) else backend
 
 

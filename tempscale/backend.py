@@ -73,6 +73,9 @@ class Backend(ABC):
     compilers: tuple[str, ...] = ()
     """Names of the ways in which `jit` can compile, the default first. Empty: the framework compiles nothing."""
 
+    floats: tuple[str, ...] = ("float16", "bfloat16", "float32", "float64")
+    """Float dtypes that the framework has, with the packages and settings that they may take."""
+
     transforms: bool = True
     """Whether the framework differentiates and maps (`vjp`, `jvp`, `vmap`)."""
 

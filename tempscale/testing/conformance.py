@@ -239,7 +239,7 @@ def _plan_dtype(backend: Backend, device: str, dtype: str, selection: Selection)
         if selection.quick and mode != "eager" and dtype != lead:
             continue
         step = Step(backend.name, device, dtype, mode, problem=problem)
-        why_not = _not_applicable(backend, mode)
+        why_not = _not_applicable(backend, dtype, mode)
         if why_not or problem:
             yield replace(step, problem=why_not or problem, applicable=not why_not)
             continue
@@ -258,8 +258,10 @@ def _lead(selection: Selection) -> str:
     return "float32" if "float32" in selection.dtypes else selection.dtypes[0]
 
 
-def _not_applicable(backend: Backend, mode: str) -> str:
-    """Why a framework has no such mode; empty if it has."""
+def _not_applicable(backend: Backend, dtype: str, mode: str) -> str:
+    """Why a framework has no such dtype or mode; empty if it has."""
+    if dtype not in backend.floats:
+        return f"{backend.name} has no {dtype}"
     if mode in ("vmap", "gradient") and not backend.transforms:
         return f"{backend.name} has no vmap" if mode == "vmap" else f"{backend.name} does not differentiate"
     if mode in ("compiled", "unknown-dims") and not backend.compilers:
