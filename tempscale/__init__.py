@@ -9,6 +9,7 @@ from tempscale.backend import Backend, BackendEntry, BackendUnavailableError
 from tempscale.losses import cross_entropy
 from tempscale.probability import entropy, kl_divergence, log_softmax, logsumexp, softmax
 from tempscale.sparse import sparsemax
+from tempscale.transforms import grad, jit, value_and_grad, vmap
 
 __version__ = "0.1.0"
 
@@ -27,6 +28,8 @@ __all__ = [
     "entropy",
     "explain",
     "get_backend",
+    "grad",
+    "jit",
     "kl_divergence",
     "log_softmax",
     "logsumexp",
@@ -35,4 +38,6 @@ __all__ = [
     "sparsemax",
     "stop_gradient",
     "to_numpy",
+    "value_and_grad",
+    "vmap",
 ]

@@ -72,11 +72,12 @@ def agnostic(
     Parameters
     ----------
     body : callable
-        Takes arrays by position and the keyword `xp`, the namespace of their framework after the Python array
-        API standard.
+        Takes arrays, or trees of them, and the keyword `xp`, the namespace of their framework after the Python
+        array API standard. A tree is a dict, list, tuple, named tuple or dataclass with arrays among its leaves; a
+        list of nothing but numbers is made into an array. Arrays may also be keyword arguments.
     prepare : callable, optional
         ``prepare(backend, *args, **kwargs) -> (args, kwargs)``: checks and completes the arguments, before a
-        native as before the body.
+        native as before the body. Such a function takes no trees.
     arrays : tuple of str, optional
         Names of keyword arguments that may be lists to be made into arrays, as positional ones are.
 
@@ -84,7 +85,12 @@ def agnostic(
     -------
     Operation
         A function with the signature of `body` less `xp`, and a decorator `native(backend_name)` that
-        registers an implementation for one backend.
+        registers an implementation for one backend. `help` shows which backends have one.
+
+    Raises
+    ------
+    TypeError
+        When called with arrays of two frameworks, or with something that is no array where one is expected.
 
     Examples
     --------
@@ -107,12 +113,13 @@ def _make_operation(
     signature = inspect.signature(body)
     parameters = [p for p in signature.parameters.values() if p.name != "xp"]
     names = tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
+    trees = prepare is None  # a function that checks its arguments checks arrays
 
     def bind(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Backend, tuple[Any, ...], dict[str, Any]]:
-        found, incomplete = resolve(args, kwargs, names, arrays)
+        found, incomplete = resolve(args, kwargs, names, arrays, trees=trees)
         backend = loaded[found] if found else get_backend(DEFAULT)
         if incomplete or not found:
-            args, kwargs = complete(backend, args, kwargs, arrays)
+            args, kwargs = complete(backend, args, kwargs, arrays, trees=trees)
         if prepare is not None:
             args, kwargs = prepare(backend, *args, **kwargs)
         return backend, args, kwargs
@@ -132,6 +139,7 @@ def _make_operation(
     def native(backend: str) -> Callable[[_F], _F]:
         def register(fn: _F) -> _F:
             natives[backend] = fn
+            _document_natives(made)
             return fn
 
         return register
@@ -140,6 +148,7 @@ def _make_operation(
         def register(reference: _F) -> _F:
             made.specification = Specification(contract=contract, reference=reference, **options)
             made.__doc__ = contract.document(made.__doc__)
+            _document_natives(made)
             OPERATIONS[made.__name__] = made
             return reference
 
@@ -150,3 +159,16 @@ def _make_operation(
     made.body, made.natives, made.specification = body, natives, None
     made.native, made.call_body, made.specified_by = native, call_body, specified_by  # type: ignore[method-assign]
     return made
+
+
+_NATIVES = "Implementations of its own for: "
+
+
+def _document_natives(operation: Operation[..., Any]) -> None:
+    """Say in the docstring, which `help` shows, which backends have natives."""
+    if not operation.natives:
+        return
+    doc = inspect.cleandoc(operation.__doc__ or "")
+    text = doc.rpartition(_NATIVES)[0].rstrip() if _NATIVES in doc else doc.rstrip()
+    line = _NATIVES + ", ".join(sorted(operation.natives)) + "."
+    operation.__doc__ = f"{text}\n\n{line}\n" if text else f"{line}\n"

@@ -6,6 +6,7 @@ compared with the array types of the frameworks that are already imported.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,9 @@ from tempscale._registry import (
     loaded,
     lock,
     on_change,
+    stands_for,
 )
+from tempscale._trees import flatten, map_leaves
 from tempscale.backend import Array, Backend, BackendUnavailableError
 
 DEFAULT = "numpy"  # for calls with nothing but numbers and lists
@@ -28,10 +31,11 @@ DEFAULT = "numpy"  # for calls with nothing but numbers and lists
 NUMBER = "a number: weak, takes the dtype of the arrays beside it"
 NUMPY_NUMBER = "a NumPy scalar: as weak as a number"
 SEQUENCE = "a list or tuple: becomes an array of the kind beside it"
+TREE = "a dict, a named tuple or a dataclass: its leaves may be arrays"
 KERAS_VARIABLE = "a Keras variable: its value is an array of the framework that Keras runs on"
 REFUSED = "array-like, but never to be taken for an array: a masked array, a KerasTensor"
 OTHER = "not an array"
-_NO_ARRAY = (NUMBER, NUMPY_NUMBER, SEQUENCE, KERAS_VARIABLE, REFUSED, OTHER)
+_NO_ARRAY = (NUMBER, NUMPY_NUMBER, SEQUENCE, TREE, KERAS_VARIABLE, REFUSED, OTHER)
 
 # Names, not backends: torch.compile keeps a string that a call returned as a constant, and can then look up
 # the backend itself, with a guard; an object that a call returned it cannot always guard.
@@ -55,6 +59,8 @@ def _find_owner(cls: type) -> str:
         return NUMPY_NUMBER
     if issubclass(cls, (bool, int, float, complex)):
         return NUMBER
+    if issubclass(cls, dict) or (issubclass(cls, tuple) and hasattr(cls, "_fields")):
+        return TREE
     if issubclass(cls, (list, tuple)):
         return SEQUENCE
     if issubclass(cls, np.ma.MaskedArray):
@@ -78,14 +84,19 @@ def _find_owner(cls: type) -> str:
             return name
     if failure is not None:
         raise failure
-    return OTHER
+    return TREE if dataclasses.is_dataclass(cls) else OTHER
 
 
 # One call
 
 
 def resolve(
-    args: Sequence[Any], keywords: Mapping[str, Any], names: Sequence[str] = (), arrays: Collection[str] = ()
+    args: Sequence[Any],
+    keywords: Mapping[str, Any],
+    names: Sequence[str] = (),
+    arrays: Collection[str] = (),
+    *,
+    trees: bool = False,
 ) -> tuple[str, bool]:
     """Return the name of the backend that all arrays of a call belong to, "" if there is none among them.
 
@@ -101,6 +112,8 @@ def resolve(
         What to call the positional arguments in an error.
     arrays : collection of str
         Keyword arguments that are data too.
+    trees : bool
+        Whether arguments may be trees of arrays, whose leaves are looked at then; and None, a tree without any.
     """
     found = ""
     at = -1
@@ -112,15 +125,42 @@ def resolve(
         if owner == KERAS_VARIABLE:
             incomplete = True
             owner = owner_of(type(value.value))
+        elif trees and is_tree(value):
+            incomplete = True
+            owner = _owner_of_leaves(value, _name(index, args, keywords, names))
+            if not owner:
+                continue
         if owner not in _NO_ARRAY:
-            if found and owner != found:
+            if found in ("", owner) or stands_for(owner) == found:
+                found, at = owner, index
+            elif stands_for(found) != owner:
                 raise TypeError(_mixed(args, keywords, at, index, names))
-            found, at = owner, index
         elif owner in (SEQUENCE, NUMPY_NUMBER):
             incomplete = True
         elif owner == REFUSED or index < len(args) or _is_data(index, value, args, keywords, arrays):
             raise TypeError(_not_an_array(type(value), _name(index, args, keywords, names)))
     return found, incomplete
+
+
+def is_tree(value: Any) -> bool:
+    """Whether a value is a tree of arrays, rather than an array or the numbers to make one of."""
+    owner = owner_of(type(value))
+    if owner == SEQUENCE:
+        leaves, _ = flatten(value)
+        return not all(owner_of(type(leaf)) in (NUMBER, NUMPY_NUMBER) for leaf in leaves)
+    return owner == TREE or value is None
+
+
+def holds_arrays(value: Any) -> bool:
+    """Whether a value is a tree with an array among its leaves."""
+    return is_tree(value) and any(owner_of(type(unwrap(leaf))) not in _NO_ARRAY for leaf in flatten(value)[0])
+
+
+def _owner_of_leaves(tree: Any, name: str) -> str:
+    """Return the name of the backend of the arrays in a tree; leaves that are no arrays are passed over."""
+    leaves, _ = flatten(tree)
+    found, _ = resolve((), {f"{name}, leaf {index}": leaf for index, leaf in enumerate(leaves)})
+    return found
 
 
 def _is_data(index: int, value: Any, args: Sequence[Any], keywords: Mapping[str, Any], arrays: Collection[str]) -> bool:
@@ -134,36 +174,50 @@ def call_backend(args: Sequence[Any], names: Sequence[str] = ()) -> Backend:
 
 
 def complete(
-    backend: Backend, args: Sequence[Any], keywords: Mapping[str, Any], arrays: Collection[str] = ()
+    backend: Backend,
+    args: Sequence[Any],
+    keywords: Mapping[str, Any],
+    arrays: Collection[str] = (),
+    *,
+    trees: bool = False,
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Make arrays of the lists of a call, and of its positional numbers if there is no array beside them.
 
-    They are put on the device of the arrays that are there.
+    They are put on the device of the arrays that are there. Numbers inside a tree stay numbers.
     """
-    like = None
-    for value in (*args, *keywords.values()):
-        value = unwrap(value)
-        if loaded.get(owner_of(type(value))) is backend:
-            like = value
-            break
-    complete_args = tuple([_as_data(backend, value, like, alone=like is None) for value in args])
+    like = _first_array(backend, (*args, *keywords.values()), trees=trees)
+
+    def data(value: Any, *, alone: bool) -> Any:
+        return map_leaves(_leaf, value) if trees and is_tree(value) else _as_data(backend, value, like, alone=alone)
+
+    complete_args = tuple([data(value, alone=like is None) for value in args])
     complete_keywords = {
-        key: _as_data(backend, value, like, alone=False) if key in arrays else unwrap(value)
+        key: data(value, alone=False) if key in arrays or (trees and holds_arrays(value)) else unwrap(value)
         for key, value in keywords.items()
     }
     return complete_args, complete_keywords
 
 
+def _first_array(backend: Backend, values: Sequence[Any], *, trees: bool) -> Array | None:
+    for value in values:
+        for leaf in flatten(value)[0] if trees and is_tree(value) else [value]:
+            if loaded.get(owner_of(type(unwrap(leaf)))) is backend:
+                return unwrap(leaf)
+    return None
+
+
+def _leaf(value: Any) -> Any:
+    return _python_number(value) if owner_of(type(value)) == NUMPY_NUMBER else unwrap(value)
+
+
 def _as_data(backend: Backend, value: Any, like: Array | None, *, alone: bool) -> Any:
     owner = owner_of(type(value))
-    if owner == KERAS_VARIABLE:
-        return value.value
     if owner == SEQUENCE:
         check_entries(value, backend)
         return backend.asarray(value, like=like)
     if alone and owner in (NUMBER, NUMPY_NUMBER):
         return backend.asarray(value)
-    return _python_number(value) if owner == NUMPY_NUMBER else value
+    return _leaf(value)
 
 
 def check_entries(sequence: Sequence[Any], backend: Backend) -> None:

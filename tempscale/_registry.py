@@ -98,10 +98,19 @@ def backends() -> tuple[str, ...]:
 
 
 def known_backends() -> tuple[str, ...]:
-    """Names of all registered backends, installed or not, in alphabetical order."""
+    """Names of all registered backends, installed or not, in alphabetical order; without those of tracers."""
+    return tuple(name for name in _all_backends() if not stands_for(name))
+
+
+def _all_backends() -> list[str]:
     with lock:
         _scan_entry_points()
-        return tuple(sorted({*_entries, *loaded, *_broken}))
+        return sorted({*_entries, *loaded, *_broken})
+
+
+def stands_for(name: str) -> str:
+    """Name of the backend whose arrays those of this one stand for while they are differentiated; "" if none."""
+    return _entries[name].stands_for if name in _entries else ""
 
 
 def get_backend(name: str) -> Backend:
@@ -129,7 +138,7 @@ def ensure_loaded(name: str) -> str:
     """Have the backend of that name in `loaded`, importing its framework if need be. Return the name."""
     if name not in loaded:
         with lock:
-            if name not in known_backends():
+            if name not in _all_backends():
                 raise ValueError(f"no backend is named {name!r}; there are {', '.join(known_backends())}")
             _load(name)
     return name
@@ -137,7 +146,7 @@ def ensure_loaded(name: str) -> str:
 
 def candidates(modules: Collection[str] = ()) -> list[str]:
     """Names of the backends whose framework is imported: arrays are only theirs. Those of `modules` first."""
-    names = [name for name in known_backends() if name in loaded or _imported(name)]
+    names = [name for name in _all_backends() if name in loaded or _imported(name)]
     return sorted(names, key=lambda name: framework_of(name) not in modules)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,12 @@ from tempscale._dispatch import (
     complete,
     is_number,
     is_sequence,
+    is_tree,
+    owner_of,
     unwrap,
 )
+from tempscale._registry import loaded
+from tempscale._trees import flatten, map_leaves
 from tempscale.backend import Array, ArrayFunction, Backend
 
 __all__ = ["array_namespace", "convert", "custom_gradient", "stop_gradient", "to_numpy"]
@@ -149,8 +153,8 @@ def convert(x: Array, *, like: Array, dtype: str | None = None, copy: bool = Tru
     return result
 
 
-def stop_gradient(x: Array) -> Array:
-    """Return `x` as a constant to differentiation.
+def stop_gradient(x: Any) -> Any:
+    """Return an array, or a tree of arrays, as a constant to differentiation.
 
     Examples
     --------
@@ -158,27 +162,27 @@ def stop_gradient(x: Array) -> Array:
     >>> float(tempscale.stop_gradient(numpy.float64(2.0)))
     2.0
     """
+    return map_leaves(_constant, x) if is_tree(x) else _constant(x)
+
+
+def _constant(x: Any) -> Any:
     x = unwrap(x)
-    return call_backend([x]).stop_gradient(x)
+    name = owner_of(type(x))
+    return loaded[name].stop_gradient(x) if name in loaded else x
 
 
-def custom_gradient(
-    fn: ArrayFunction,
-    *,
-    vjp: Callable[[tuple[Array, ...], Array, Array], Sequence[Array]],
-    jvp: Callable[[tuple[Array, ...], Array, tuple[Array, ...]], Array],
-) -> ArrayFunction:
+def custom_gradient(fn: Callable[..., Array], *, vjp: Callable[..., Any], jvp: Callable[..., Array]) -> ArrayFunction:
     """Give a function derivatives of your own, in every framework, for reverse and forward mode.
 
     Parameters
     ----------
     fn : callable
-        From one or more arrays to one array.
+        From one or more arrays, or trees of arrays, to one array.
     vjp : callable
-        ``vjp(arrays, result, cotangent)``: the gradients with respect to each of `arrays`. It may be
-        differentiated again.
+        ``vjp(args, result, cotangent)``: the gradients with respect to each of `args`, a sequence of arrays or
+        trees like them. It may be differentiated again.
     jvp : callable
-        ``jvp(arrays, result, tangents)``: the directional derivative, linear in `tangents`.
+        ``jvp(args, result, tangents)``: the directional derivative, linear in `tangents`, which are like `args`.
 
     Returns
     -------
@@ -197,16 +201,31 @@ def custom_gradient(
     >>> import numpy, tempscale
     >>> square = tempscale.custom_gradient(
     ...     lambda x: x * x,
-    ...     vjp=lambda arrays, result, g: (2 * arrays[0] * g,),
-    ...     jvp=lambda arrays, result, tangents: 2 * arrays[0] * tangents[0],
+    ...     vjp=lambda args, result, g: (2 * args[0] * g,),
+    ...     jvp=lambda args, result, tangents: 2 * args[0] * tangents[0],
     ... )
     >>> square(numpy.asarray([3.0]))
     array([9.])
     """
 
-    def call(*arrays: Array) -> Array:
-        backend = call_backend(arrays)
-        arrays, _ = complete(backend, arrays, {})
+    def call(*args: Any) -> Array:
+        if any(is_tree(x) for x in args):
+            return _custom_gradient_of_trees(fn, vjp, jvp, args)
+        backend = call_backend(args)
+        arrays, _ = complete(backend, args, {})
         return backend.custom_gradient(fn, vjp=vjp, jvp=jvp)(*arrays)
 
     return call
+
+
+def _custom_gradient_of_trees(
+    fn: Callable[..., Array], vjp: Callable[..., Any], jvp: Callable[..., Array], args: tuple[Any, ...]
+) -> Array:
+    """Call `fn` on trees, and the backend's rules on their leaves."""
+    leaves, structure = flatten(args)
+    over_leaves = custom_gradient(
+        lambda *arrays: fn(*structure.rebuild(arrays)),
+        vjp=lambda arrays, result, g: flatten(tuple(vjp(structure.rebuild(arrays), result, g)))[0],
+        jvp=lambda arrays, result, tangents: jvp(structure.rebuild(arrays), result, structure.rebuild(tangents)),
+    )
+    return over_leaves(*leaves)

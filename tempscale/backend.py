@@ -49,11 +49,15 @@ class BackendEntry:
         ``"package.module:Class"``, the `Backend` subclass. Importing it may import the framework.
     requirement : str
         What installs the framework, as one would write it behind ``pip install``.
+    stands_for : str, optional
+        For the tracers of a package that differentiates another backend's arrays: the name of that backend. They
+        may be mixed with its arrays, and the call is then theirs.
     """
 
     framework: str
     target: str
     requirement: str
+    stands_for: str = ""
 
 
 class Backend(ABC):
@@ -171,7 +175,17 @@ class Backend(ABC):
 
     @abstractmethod
     def vjp(self, fn: ArrayFunction, arrays: Sequence[Array], cotangent: Array) -> tuple[Array, ...]:
-        """Gradients of ``sum(fn(*arrays) * cotangent)`` with respect to each of `arrays`."""
+        """Gradients of ``sum(fn(*arrays) * cotangent)`` with respect to each of `arrays`, taken by themselves."""
+
+    @abstractmethod
+    def value_and_grad(
+        self, fn: Callable[..., tuple[Array, Any]], arrays: Sequence[Array]
+    ) -> tuple[Array, Any, tuple[Array, ...]]:
+        """Call `fn`, which returns a 0-d array and a tuple of more arrays; return both, and the former's gradients.
+
+        The gradients are with respect to each of `arrays`, zeros where it has no influence. They may be
+        differentiated again.
+        """
 
     @abstractmethod
     def jvp(self, fn: ArrayFunction, arrays: Sequence[Array], tangents: Sequence[Array]) -> Array:
@@ -179,11 +193,13 @@ class Backend(ABC):
 
     @abstractmethod
     def vmap(self, fn: ArrayFunction) -> ArrayFunction:
-        """Map `fn` over the first axis of all its array arguments."""
+        """Map `fn` over the first axis of all its array arguments; it may return a tuple of arrays."""
 
     @abstractmethod
     def jit(self, fn: ArrayFunction, *, compiler: str | None = None, unknown_dims: bool = False) -> ArrayFunction:
         """Compile `fn`, whole, with one of `compilers`; with `unknown_dims`, for every shape of its rank at once.
+
+        `fn` takes arrays by position and returns one, or a tuple of them.
 
         `NotImplementedError` where the framework compiles nothing or knows no unknown dimensions.
         """

@@ -145,7 +145,7 @@ def test_a_list_becomes_an_array_on_the_device_of_the_array_beside_it(torch):
 
 def test_a_list_of_tensors_is_refused_because_gradients_would_be_lost(differentiating):
     x = ones(differentiating, shape=())
-    for call in (lambda: ts.softmax([x, x]), lambda: add([[x]], x), lambda: ts.to_numpy([x])):
+    for call in (lambda: ts.softmax([x, x]), lambda: ts.softmax([[x]], temperature=x), lambda: ts.to_numpy([x])):
         with pytest.raises(TypeError, match="expected a list of numbers: make one array of it first"):
             call()
 
@@ -156,6 +156,8 @@ def test_a_list_of_numpy_arrays_is_an_array_to_numpy():
 
 def test_a_list_of_numpy_arrays_beside_another_framework_is_two_frameworks(torch):
     with pytest.raises(TypeError, match=r"list with a numpy\.ndarray in it"):
+        ts.cross_entropy(torch.ones(1, 2), [np.ones(2)])
+    with pytest.raises(TypeError, match="arrays of two frameworks in one call"):
         add(torch.ones(1, 2), [np.ones(2)])
 
 
@@ -199,7 +201,6 @@ class Sparse:
         (Sparse(), r"pass x\.toarray\(\)"),
         (object(), r"see tempscale\.register_backend"),
         ("logits", r"see tempscale\.register_backend"),
-        (None, r"see tempscale\.register_backend"),
     ],
 )
 def test_an_unknown_object_is_refused_with_a_hint(value, hint):
@@ -208,6 +209,11 @@ def test_an_unknown_object_is_refused_with_a_hint(value, hint):
         ts.softmax(value)
     with pytest.raises(TypeError, match=rf"'y' is {kind}, expected an array.*{hint}"):
         add(np.ones(2), value)
+
+
+def test_none_is_no_logits():
+    with pytest.raises(TypeError, match=r"'logits' is builtins\.NoneType, expected an array"):
+        ts.softmax(None)
 
 
 def test_an_unknown_object_in_a_keyword_for_arrays_is_refused_by_name(backend):

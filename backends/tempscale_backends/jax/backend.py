@@ -112,6 +112,13 @@ class JaxBackend(Backend):
         gradients: tuple[Array, ...] = jax.vjp(fn, *arrays)[1](cotangent)
         return gradients
 
+    def value_and_grad(
+        self, fn: Callable[..., tuple[Array, Any]], arrays: Sequence[Array]
+    ) -> tuple[Array, Any, tuple[Array, ...]]:
+        call = jax.value_and_grad(fn, argnums=tuple(range(len(arrays))), has_aux=True)
+        (value, more), gradients = call(*arrays)
+        return value, more, gradients
+
     def jvp(self, fn: ArrayFunction, arrays: Sequence[Array], tangents: Sequence[Array]) -> Array:
         return jax.jvp(fn, tuple(arrays), tuple(tangents))[1]
 

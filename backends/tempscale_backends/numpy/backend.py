@@ -1,14 +1,15 @@
-"""NumPy as a backend. It neither compiles nor differentiates; its bfloat16 is that of ml_dtypes."""
+"""NumPy as a backend. It compiles nothing; autograd differentiates it; its bfloat16 is that of ml_dtypes."""
 
 from __future__ import annotations
 
 import functools
+import importlib.util
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from tempscale.backend import Array, ArrayFunction, Backend
+from tempscale.backend import Array, ArrayFunction, Backend, BackendUnavailableError
 from tempscale_backends.numpy import natives as natives
 
 
@@ -22,8 +23,10 @@ class NumpyBackend(Backend):
 
     name = "numpy"
     array_types = (np.ndarray,)
-    transforms = False
     unknown_dims = False
+
+    def __init__(self) -> None:
+        self.transforms = importlib.util.find_spec("autograd") is not None
 
     @property
     def version(self) -> str:
@@ -89,13 +92,45 @@ class NumpyBackend(Backend):
         return fn
 
     def vjp(self, fn: ArrayFunction, arrays: Sequence[Array], cotangent: Array) -> tuple[Array, ...]:
-        raise NotImplementedError("NumPy does not differentiate")
+        gradients: tuple[Array, ...] = _differentiation().vjp(fn, arrays, cotangent)
+        return gradients
+
+    def value_and_grad(
+        self, fn: Callable[..., tuple[Array, Any]], arrays: Sequence[Array]
+    ) -> tuple[Array, Any, tuple[Array, ...]]:
+        results: tuple[Array, Any, tuple[Array, ...]] = _differentiation().value_and_grad(fn, arrays)
+        return results
 
     def jvp(self, fn: ArrayFunction, arrays: Sequence[Array], tangents: Sequence[Array]) -> Array:
-        raise NotImplementedError("NumPy does not differentiate")
+        return _differentiation().jvp(fn, arrays, tangents)
 
     def vmap(self, fn: ArrayFunction) -> ArrayFunction:
-        raise NotImplementedError("NumPy has no vmap")
+        def mapped(*arrays: Array) -> Any:
+            """Call `fn` row by row; without rows, on one of zeros, to know shapes and dtypes."""
+            rows = [fn(*[x[i, ...] for x in arrays]) for i in range(len(arrays[0]))]
+            if rows:
+                return _stacked(rows, self.namespace)
+            return _stacked([fn(*[np.zeros(x.shape[1:], x.dtype) for x in arrays])], self.namespace, rows=0)
+
+        return mapped
 
     def jit(self, fn: ArrayFunction, *, compiler: str | None = None, unknown_dims: bool = False) -> ArrayFunction:
         raise NotImplementedError("NumPy does not compile")
+
+
+def _stacked(results: list[Any], xp: Any, rows: int | None = None) -> Any:
+    if isinstance(results[0], tuple):
+        return tuple([_stacked(list(parts), xp, rows) for parts in zip(*results, strict=True)])
+    return xp.stack(results)[:rows]
+
+
+def _differentiation() -> Any:
+    """Import what needs autograd."""
+    try:
+        from tempscale_backends.numpy import traced
+    except ModuleNotFoundError as error:
+        raise BackendUnavailableError(
+            "NumPy differentiates through the package autograd, which is not installed: "
+            "pip install 'tempscale[autograd]'"
+        ) from error
+    return traced

@@ -127,6 +127,16 @@ class TensorFlowBackend(Backend):
             result = fn(*arrays)
         return tuple(tape.gradient(result, list(arrays), cotangent, unconnected_gradients=tf.UnconnectedGradients.ZERO))
 
+    def value_and_grad(
+        self, fn: Callable[..., tuple[Array, Any]], arrays: Sequence[Array]
+    ) -> tuple[Array, Any, tuple[Array, ...]]:
+        arrays = [tf.identity(x) for x in arrays]  # one array given twice has two gradients
+        with tf.GradientTape() as tape:
+            tape.watch(arrays)
+            value, more = fn(*arrays)
+        gradients = tape.gradient(value, arrays, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return value, more, tuple([tf.convert_to_tensor(g) for g in gradients])  # a gather has a sparse one
+
     def jvp(self, fn: ArrayFunction, arrays: Sequence[Array], tangents: Sequence[Array]) -> Array:
         arrays = [tf.identity(x) for x in arrays]
         with tf.autodiff.ForwardAccumulator(list(arrays), list(tangents)) as accumulator:

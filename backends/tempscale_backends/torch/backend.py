@@ -204,6 +204,13 @@ class TorchBackend(Backend):
             return tuple([torch.zeros_like(x) for x in arrays])
         return torch.autograd.grad(result, leaves, cotangent, materialize_grads=True)
 
+    def value_and_grad(
+        self, fn: Callable[..., tuple[Array, Any]], arrays: Sequence[Array]
+    ) -> tuple[Array, Any, tuple[Array, ...]]:
+        call = torch.func.grad_and_value(fn, argnums=tuple(range(len(arrays))), has_aux=True)
+        gradients, (value, more) = call(*arrays)
+        return value, more, gradients
+
     def jvp(self, fn: ArrayFunction, arrays: Sequence[Array], tangents: Sequence[Array]) -> Array:
         return torch.func.jvp(fn, tuple(arrays), tuple(tangents))[1]
 
@@ -213,7 +220,13 @@ class TorchBackend(Backend):
 
     def jit(self, fn: ArrayFunction, *, compiler: str | None = None, unknown_dims: bool = False) -> ArrayFunction:
         compiled: ArrayFunction = torch.compile(_with_code_of_its_own(fn), fullgraph=True, dynamic=unknown_dims or None)
-        return compiled
+
+        def call(*arrays: Array) -> Any:
+            # torch.func cannot transform what is compiled; inside one of its transforms it is `fn` itself
+            inside = not torch.compiler.is_compiling() and torch._C._functorch.peek_interpreter_stack() is not None
+            return fn(*arrays) if inside else compiled(*arrays)
+
+        return call
 
     def compiler_problem(self, compiler: str) -> str | None:
         if torch.cuda.is_available() or any(map(shutil.which, ("g++", "c++", "clang++", "cl"))):

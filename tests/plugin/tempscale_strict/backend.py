@@ -103,6 +103,11 @@ class StrictBackend(Backend):
     def vjp(self, fn: ArrayFunction, arrays: Sequence[Array], cotangent: Array) -> tuple[Array, ...]:
         raise NotImplementedError("array-api-strict does not differentiate")
 
+    def value_and_grad(
+        self, fn: Callable[..., tuple[Array, Any]], arrays: Sequence[Array]
+    ) -> tuple[Array, Any, tuple[Array, ...]]:
+        raise NotImplementedError("array-api-strict does not differentiate")
+
     def jvp(self, fn: ArrayFunction, arrays: Sequence[Array], tangents: Sequence[Array]) -> Array:
         raise NotImplementedError("array-api-strict does not differentiate")
 

@@ -1,0 +1,134 @@
+"""NumPy arrays that the package autograd traces, which is how NumPy differentiates."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from autograd.core import make_jvp, make_vjp
+from autograd.extend import defjvp_argnums, defvjp_argnums, primitive
+from autograd.numpy.numpy_boxes import ArrayBox
+from autograd.tracer import getval
+
+from tempscale.backend import Array, ArrayFunction
+from tempscale_backends.numpy import traced_namespace
+from tempscale_backends.numpy.backend import NumpyBackend
+
+
+class TracedNumpyBackend(NumpyBackend):
+    """autograd's boxes around NumPy arrays. Natives for NumPy do not see them: what is traced is the body."""
+
+    name = "autograd"
+    array_types = (ArrayBox,)
+
+    @property
+    def namespace(self) -> Any:
+        return traced_namespace
+
+    def asarray(
+        self, obj: Any, *, dtype: str | None = None, like: Array | None = None, device: str | None = None
+    ) -> Array:
+        return super().asarray(_values(obj), dtype=dtype, like=like, device=device)
+
+    def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:
+        return np.array(_values(x))
+
+    def from_dlpack(self, x: Array) -> Array:
+        raise BufferError("an array that is being differentiated does not share its memory")
+
+    def stop_gradient(self, x: Array) -> Array:
+        return _values(x)
+
+    def custom_gradient(
+        self,
+        fn: ArrayFunction,
+        *,
+        vjp: Callable[[tuple[Array, ...], Array, Array], Sequence[Array]],
+        jvp: Callable[[tuple[Array, ...], Array, tuple[Array, ...]], Array],
+    ) -> ArrayFunction:
+        rules = _Rules(fn, vjp, jvp)
+        return lambda *arrays: _custom(rules, *arrays)
+
+
+class _Rules(NamedTuple):
+    """What `custom_gradient` was given."""
+
+    fn: ArrayFunction
+    vjp: Callable[[tuple[Array, ...], Array, Array], Sequence[Array]]
+    jvp: Callable[[tuple[Array, ...], Array, tuple[Array, ...]], Array]
+
+
+@primitive  # type: ignore[untyped-decorator]
+def _custom(rules: _Rules, *arrays: Array) -> Array:
+    """One primitive for all custom gradients: autograd keeps every primitive for good."""
+    return rules.fn(*arrays)
+
+
+def _backward(argnums: Sequence[int], result: Array, args: tuple[Any, ...], options: Any) -> Any:
+    rules, *arrays = args
+
+    def gradients(g: Array) -> tuple[Array, ...]:
+        every = rules.vjp(tuple(arrays), result, g)
+        return tuple([every[i - 1] for i in argnums])
+
+    return gradients
+
+
+def _forward(argnums: Sequence[int], tangents: Sequence[Array], result: Array, args: tuple[Any, ...], _: Any) -> Array:
+    rules, *arrays = args
+    known = dict(zip(argnums, tangents, strict=True))
+    every = tuple([known.get(i, np.zeros_like(_values(x))) for i, x in enumerate(arrays, start=1)])
+    return rules.jvp(tuple(arrays), result, every)
+
+
+defvjp_argnums(_custom, _backward)
+defjvp_argnums(_custom, _forward)
+
+
+def _values(x: Any) -> Any:
+    """What is in a box, however many traces it is in."""
+    while isinstance(x, ArrayBox):
+        x = getval(x)
+    return x
+
+
+def value_and_grad(
+    fn: Callable[..., tuple[Array, Any]], arrays: Sequence[Array]
+) -> tuple[Array, Any, tuple[Array, ...]]:
+    """`Backend.value_and_grad`, for NumPy arrays and for boxes around them."""
+    others: list[tuple[Array, ...]] = []
+
+    def value(inputs: Any) -> Array:
+        result, more = fn(*inputs)
+        others.append(tuple([x._value if isinstance(x, ArrayBox) and x._trace == inputs._trace else x for x in more]))
+        return result
+
+    result, backward = _make_vjp(value, arrays)
+    return result, others[0], tuple(backward(np.ones_like(_values(result))))
+
+
+def vjp(fn: ArrayFunction, arrays: Sequence[Array], cotangent: Array) -> tuple[Array, ...]:
+    """`Backend.vjp`."""
+    _, backward = _make_vjp(lambda inputs: fn(*inputs), arrays)
+    return tuple(backward(cotangent))
+
+
+def jvp(fn: ArrayFunction, arrays: Sequence[Array], tangents: Sequence[Array]) -> Array:
+    """`Backend.jvp`."""
+    _, tangent = make_jvp(lambda inputs: fn(*inputs), tuple(arrays))(tuple(tangents))
+    return tangent
+
+
+def _make_vjp(fn: Callable[[Any], Array], arrays: Sequence[Array]) -> tuple[Array, Callable[[Array], Any]]:
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        # a gradient of zeros is a gradient
+        warnings.filterwarnings("ignore", "Output seems independent of input")
+        backward, result = make_vjp(fn, tuple(arrays))
+
+    def quiet(g: Array) -> Any:
+        with np.errstate(all="ignore"):
+            return backward(g)
+
+    return result, quiet
