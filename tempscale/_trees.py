@@ -1,12 +1,13 @@
 """Trees of arrays: dicts, lists, tuples, named tuples and dataclasses, nested, with arrays at the leaves.
 
 None is a tree without leaves. The entries of a dict are taken in the order of its sorted keys, as JAX does it, so
-that two dicts with the same entries are trees of the same structure.
+that two dicts with the same entries are trees of the same structure; those of an OrderedDict in their own order.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -83,7 +84,8 @@ def _flatten(tree: Any, leaves: list[Any]) -> Structure:
 def _split(tree: Any) -> tuple[tuple[Hashable, ...], list[Any]]:
     """Return the keys by which `_join` puts a container together again, and what is in it."""
     if isinstance(tree, dict):
-        keys = tuple(sorted(tree)) if all(isinstance(key, str) for key in tree) else tuple(tree)
+        by_name = not isinstance(tree, OrderedDict) and all(isinstance(key, str) for key in tree)
+        keys = tuple(sorted(tree)) if by_name else tuple(tree)
         return keys, [tree[key] for key in keys]
     if isinstance(tree, (list, tuple)):
         return (), list(tree)

@@ -359,6 +359,9 @@ class _Parts(NamedTuple):
     @classmethod
     def of(cls, backend: Backend, tree: Any) -> _Parts:
         leaves, structure = flatten(tree)
+        if DEFAULT in (backend.name, stands_for(backend.name)):
+            # NumPy's functions return scalars for 0-d arrays
+            leaves = [np.asarray(leaf) if isinstance(leaf, np.generic) else leaf for leaf in leaves]
         constants = tuple([ARRAY if _is_array(backend, leaf) else leaf for leaf in leaves])
         return cls(tuple([x for x in leaves if _is_array(backend, x)]), structure, constants)
 

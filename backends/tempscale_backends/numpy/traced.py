@@ -10,11 +10,11 @@ import numpy as np
 from autograd.core import make_jvp, make_vjp
 from autograd.extend import defjvp_argnums, defvjp_argnums, primitive
 from autograd.numpy.numpy_boxes import ArrayBox
-from autograd.tracer import getval
 
 from tempscale.backend import Array, ArrayFunction
 from tempscale_backends.numpy import traced_namespace
 from tempscale_backends.numpy.backend import NumpyBackend
+from tempscale_backends.numpy.traced_namespace import values
 
 
 class TracedNumpyBackend(NumpyBackend):
@@ -30,16 +30,16 @@ class TracedNumpyBackend(NumpyBackend):
     def asarray(
         self, obj: Any, *, dtype: str | None = None, like: Array | None = None, device: str | None = None
     ) -> Array:
-        return super().asarray(_values(obj), dtype=dtype, like=like, device=device)
+        return super().asarray(values(obj), dtype=dtype, like=like, device=device)
 
     def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:
-        return np.array(_values(x))
+        return np.array(values(x))
 
     def from_dlpack(self, x: Array) -> Array:
         raise BufferError("an array that is being differentiated does not share its memory")
 
     def stop_gradient(self, x: Array) -> Array:
-        return _values(x)
+        return values(x)
 
     def custom_gradient(
         self,
@@ -79,19 +79,12 @@ def _backward(argnums: Sequence[int], result: Array, args: tuple[Any, ...], opti
 def _forward(argnums: Sequence[int], tangents: Sequence[Array], result: Array, args: tuple[Any, ...], _: Any) -> Array:
     rules, *arrays = args
     known = dict(zip(argnums, tangents, strict=True))
-    every = tuple([known.get(i, np.zeros_like(_values(x))) for i, x in enumerate(arrays, start=1)])
+    every = tuple([known.get(i, np.zeros_like(values(x))) for i, x in enumerate(arrays, start=1)])
     return rules.jvp(tuple(arrays), result, every)
 
 
 defvjp_argnums(_custom, _backward)
 defjvp_argnums(_custom, _forward)
-
-
-def _values(x: Any) -> Any:
-    """What is in a box, however many traces it is in."""
-    while isinstance(x, ArrayBox):
-        x = getval(x)
-    return x
 
 
 def value_and_grad(
@@ -106,7 +99,7 @@ def value_and_grad(
         return result
 
     result, backward = _make_vjp(value, arrays)
-    return result, others[0], tuple(backward(np.ones_like(_values(result))))
+    return result, others[0], tuple(backward(np.ones_like(values(result))))
 
 
 def vjp(fn: ArrayFunction, arrays: Sequence[Array], cotangent: Array) -> tuple[Array, ...]:

@@ -12,14 +12,26 @@ from typing import Any
 import autograd.numpy as anp
 import numpy as np
 from autograd.extend import defjvp, defvjp, primitive
+from autograd.numpy.numpy_boxes import ArrayBox
+from autograd.tracer import getval
 
 from tempscale.backend import Array
+from tempscale_backends.numpy import traced_linalg
 
 __array_api_version__ = np.__array_api_version__
+
+linalg = traced_linalg
 
 
 def __getattr__(name: str) -> Any:
     return getattr(anp, name)
+
+
+def values(x: Any) -> Any:
+    """What is in a box, however many traces it is in."""
+    while isinstance(x, ArrayBox):
+        x = getval(x)
+    return x
 
 
 @primitive  # type: ignore[untyped-decorator]
@@ -49,7 +61,8 @@ def positive(x: Array, /) -> Array:
 
 def copysign(x: Array, sign: Array, /) -> Array:
     """The magnitude of `x` with the sign of another array, which is a constant to differentiation."""
-    return anp.where(anp.signbit(x) == anp.signbit(sign), x, -x)
+    same = np.signbit(values(x)) == np.signbit(values(sign))
+    return x * np.where(same, 1, -1).astype(x.dtype)
 
 
 # Statistics
@@ -123,10 +136,15 @@ def flip(x: Array, /, *, axis: Any = None) -> Array:
     return x[tuple([slice(None, None, -1 if a in turned else None) for a in range(x.ndim)])]
 
 
+def broadcast_to(x: Array, /, shape: tuple[int, ...]) -> Array:
+    """`x` broadcast to a shape."""
+    return x + np.zeros(shape, x.dtype)
+
+
 def broadcast_arrays(*arrays: Array) -> tuple[Array, ...]:
     """Broadcast arrays against each other."""
     shape = np.broadcast_shapes(*[np.shape(x) for x in arrays])
-    return tuple([anp.broadcast_to(x, shape) for x in arrays])
+    return tuple([broadcast_to(x, shape) for x in arrays])
 
 
 def meshgrid(*arrays: Array, indexing: str = "xy") -> tuple[Array, ...]:
@@ -135,6 +153,12 @@ def meshgrid(*arrays: Array, indexing: str = "xy") -> tuple[Array, ...]:
     grids = [anp.reshape(x, (1,) * i + (-1,) + (1,) * (n - 1 - i)) for i, x in enumerate(arrays)]
     grids = list(broadcast_arrays(*grids))
     return tuple([anp.swapaxes(x, 0, 1) for x in grids] if indexing == "xy" and n > 1 else grids)
+
+
+def sort(x: Array, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Array:
+    """Sorted along an axis."""
+    order = np.argsort(values(x), axis=axis, stable=stable)
+    return take_along_axis(x, np.flip(order, axis=axis) if descending else order, axis=axis)
 
 
 # Indexing

@@ -88,6 +88,16 @@ def _in_forward_mode() -> bool:
     return bool(innermost is not None and innermost.key() == _FORWARD)
 
 
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _in_transform() -> bool:
+    """Whether a transform of `torch.func` is around a call. Dynamo cannot trace a custom gradient in there."""
+    return torch._C._functorch.peek_interpreter_stack() is not None
+
+
+def _requires_grad(arrays: Sequence[Array]) -> bool:
+    return torch.is_grad_enabled() and any(x.requires_grad for x in arrays)
+
+
 def _forward_mode(call: ArrayFunction, jvp: Any, arrays: tuple[Array, ...]) -> Array:
     """`custom_gradient` right inside `torch.func.jvp`, in open code that can be differentiated again."""
     duals: list[Any] = [forward_ad.unpack_dual(x, level=0) for x in arrays]  # type: ignore[no-untyped-call]
@@ -188,8 +198,8 @@ class TorchBackend(Backend):
         function = _Custom if compiling else _CustomWithForwardMode
 
         def apply(*arrays: Array) -> Array:
-            if compiling and not (torch.is_grad_enabled() and any(x.requires_grad for x in arrays)):
-                return fn(*arrays)  # as Dynamo does it, but Dynamo miscounts the arguments
+            if compiling and (_in_transform() or not _requires_grad(arrays)):
+                return fn(*arrays)  # as Dynamo does it without a gradient, but it miscounts the arguments
             return function.apply(fn, vjp, jvp, *arrays)  # type: ignore[no-untyped-call]
 
         def call(*arrays: Array) -> Array:
