@@ -32,15 +32,24 @@ def contenders(x: object) -> dict[str, Callable[[], object]]:
         "array_api_compat.array_namespace": lambda: array_api_compat.array_namespace(x),
         "autoray.infer_backend + get_lib_fn": lambda: autoray.get_lib_fn(autoray.infer_backend(x), "exp"),
         "keras.ops.shape (the thinnest op)": lambda: keras.ops.shape(x),
-        "@agnostic over its body": lambda: identity(x),
-        "the body, called directly": lambda: identity.body(x, xp=None),
         "an empty function": lambda: None,
     }
 
 
 @tempscale.agnostic
-def identity(x, /, *, xp):
+def first(x, /, *others, scale=None, xp):
     return x
+
+
+def overheads(x: object) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
+    """Calls of an agnostic function beside direct calls of its body, which does nothing."""
+    tree = {"w": x, "b": [x, x]}
+    return {
+        "one array": (lambda: first(x), lambda: first.body(x, xp=None)),
+        "three arrays": (lambda: first(x, x, x), lambda: first.body(x, x, x, xp=None)),
+        "an array and a keyword": (lambda: first(x, scale=2.0), lambda: first.body(x, scale=2.0, xp=None)),
+        "a tree of three arrays": (lambda: first(tree), lambda: first.body(tree, xp=None)),
+    }
 
 
 def import_milliseconds(module: str) -> float:
@@ -55,6 +64,10 @@ def main() -> None:
     print(f"{'warm call':40}{'microseconds':>14}")
     for name, run in contenders(x).items():
         print(f"{name:40}{1e6 * seconds_per_call(run, calls=20_000):14.2f}")
+    print(f"\n{'@agnostic over its body':40}{'microseconds':>14}")
+    for name, (through, direct) in overheads(x).items():
+        cost = seconds_per_call(through, calls=20_000) - seconds_per_call(direct, calls=20_000)
+        print(f"{name:40}{1e6 * cost:14.2f}")
     alone, both = import_milliseconds("numpy"), import_milliseconds("tempscale")
     print(f"\nimport numpy {alone:.0f} ms, import tempscale {both:.0f} ms: {both - alone:.0f} ms beyond NumPy")
 

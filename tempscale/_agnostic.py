@@ -92,6 +92,11 @@ def agnostic(
     TypeError
         When called with arrays of two frameworks, or with something that is no array where one is expected.
 
+    Notes
+    -----
+    The types of `body` are kept. Type checkers take `xp` for an argument of the caller's unless it has a default:
+    ``xp: Any = None`` tells them to leave it out.
+
     Examples
     --------
     >>> import tempscale
@@ -116,7 +121,7 @@ def _make_operation(
     trees = prepare is None  # a function that checks its arguments checks arrays
 
     def bind(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Backend, tuple[Any, ...], dict[str, Any]]:
-        found, incomplete = resolve(args, kwargs, names, arrays, trees=trees)
+        found, incomplete = resolve(args, kwargs, names, arrays, trees)
         backend = loaded[found] if found else get_backend(DEFAULT)
         if incomplete or not found:
             args, kwargs = complete(backend, args, kwargs, arrays, trees=trees)

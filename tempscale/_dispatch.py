@@ -35,7 +35,7 @@ TREE = "a dict, a named tuple or a dataclass: its leaves may be arrays"
 KERAS_VARIABLE = "a Keras variable: its value is an array of the framework that Keras runs on"
 REFUSED = "array-like, but never to be taken for an array: a masked array, a KerasTensor"
 OTHER = "not an array"
-_NO_ARRAY = (NUMBER, NUMPY_NUMBER, SEQUENCE, TREE, KERAS_VARIABLE, REFUSED, OTHER)
+_NO_ARRAY = frozenset((NUMBER, NUMPY_NUMBER, SEQUENCE, TREE, KERAS_VARIABLE, REFUSED, OTHER))
 
 # Names, not backends: torch.compile keeps a string that a call returned as a constant, and can then look up
 # the backend itself, with a guard; an object that a call returned it cannot always guard.
@@ -95,7 +95,6 @@ def resolve(
     keywords: Mapping[str, Any],
     names: Sequence[str] = (),
     arrays: Collection[str] = (),
-    *,
     trees: bool = False,
 ) -> tuple[str, bool]:
     """Return the name of the backend that all arrays of a call belong to, "" if there is none among them.
@@ -122,23 +121,24 @@ def resolve(
         owner = owner_of(type(value))
         if owner in (found, NUMBER):
             continue
-        if owner == KERAS_VARIABLE:
+        if owner in _NO_ARRAY:
+            if owner == KERAS_VARIABLE:
+                owner = owner_of(type(value.value))
+            elif trees and is_tree(value):
+                owner = _owner_of_leaves(value, _name(index, args, keywords, names))
+            elif owner in (SEQUENCE, NUMPY_NUMBER):
+                owner = ""
+            elif owner == REFUSED or index < len(args) or _is_data(index, value, args, keywords, arrays):
+                raise TypeError(_not_an_array(type(value), _name(index, args, keywords, names)))
+            else:
+                continue  # an option
             incomplete = True
-            owner = owner_of(type(value.value))
-        elif trees and is_tree(value):
-            incomplete = True
-            owner = _owner_of_leaves(value, _name(index, args, keywords, names))
             if not owner:
                 continue
-        if owner not in _NO_ARRAY:
-            if found in ("", owner) or stands_for(owner) == found:
-                found, at = owner, index
-            elif stands_for(found) != owner:
-                raise TypeError(_mixed(args, keywords, at, index, names))
-        elif owner in (SEQUENCE, NUMPY_NUMBER):
-            incomplete = True
-        elif owner == REFUSED or index < len(args) or _is_data(index, value, args, keywords, arrays):
-            raise TypeError(_not_an_array(type(value), _name(index, args, keywords, names)))
+        if found in ("", owner) or stands_for(owner) == found:
+            found, at = owner, index
+        elif stands_for(found) != owner:
+            raise TypeError(_mixed(args, keywords, at, index, names))
     return found, incomplete
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import collections
+import dataclasses
 import inspect
+import pydoc
 
 import numpy as np
 import pytest
@@ -60,6 +63,37 @@ def test_arrays_come_back_as_arrays_of_the_same_framework(backend):
     result = centred(backend.asarray([1.0, 3.0]), scale=2.0)
     assert ts.backend_of(result) is backend
     assert values(result) == [-2.0, 2.0]
+
+
+def test_the_types_of_the_body_are_kept(tmp_path):
+    """A type checker sees the body's parameters and result, where `xp` has a default."""
+    api = pytest.importorskip("mypy.api")
+    (tmp_path / "use.py").write_text(
+        "from typing import Any\n"
+        "import tempscale\n"
+        "@tempscale.agnostic\n"
+        "def half(x: Any, /, *, times: int = 1, xp: Any = None) -> list[str]: ...\n"
+        "reveal_type(half(1.0))\n"
+        "half(1.0, times='2')\n",
+        encoding="utf-8",
+    )
+    out, _, _ = api.run(["--strict", "--ignore-missing-imports", str(tmp_path / "use.py")])
+    assert 'Revealed type is "list[str]"' in out.replace("builtins.", "")
+    assert 'Argument "times" to "__call__" of "Operation" has incompatible type "str"; expected "int"' in out
+
+
+def test_help_names_the_backends_with_implementations_of_their_own():
+    @ts.agnostic
+    def plain(x, /, *, xp):
+        """Return x."""
+        return x
+
+    assert plain.__doc__ == "Return x."
+    plain.native("torch")(lambda x: x)
+    plain.native("jax")(lambda x: x)
+    assert "Return x.\n\nImplementations of its own for: jax, torch." in pydoc.render_doc(
+        plain, renderer=pydoc.plaintext
+    ).replace("    ", "")
 
 
 # Arguments
@@ -277,3 +311,82 @@ def test_the_library_s_own_operations_are_made_this_way():
         assert callable(operation.body)
         assert callable(operation.call_body)
         assert set(operation.natives) <= set(NAMES)
+
+
+# Trees
+
+
+@dataclasses.dataclass
+class Layer:
+    w: object
+    name: str = "layer"
+
+
+Pair = collections.namedtuple("Pair", "one other")
+
+
+@ts.agnostic
+def weighted_sum(tree, /, *more, extra=None, xp):
+    """Sum of the arrays in `tree["layers"]`, times the rest."""
+    total = sum(xp.sum(layer.w) for layer in tree["layers"]) * tree["pair"].one
+    return total if extra is None else total + extra["bias"]
+
+
+def test_arrays_in_trees_decide_and_arrive_in_their_trees(backend):
+    x = backend.asarray([1.0, 2.0])
+    tree = {"layers": [Layer(x), Layer(x, "second")], "pair": Pair(2.0, None), "note": "kept"}
+    result = weighted_sum(tree)
+    assert ts.backend_of(backend.asarray(result) if backend.name == "numpy" else result) is backend
+    assert float(result) == 12.0
+    assert float(weighted_sum(tree, None, extra={"bias": backend.asarray(1.0)})) == 13.0
+
+
+def test_a_tree_in_a_keyword_decides_too(backend):
+    @ts.agnostic
+    def look(x, /, *, state=None, xp):
+        return xp
+
+    assert look(1.0, state={"a": [backend.asarray([1.0])]}) is backend.namespace
+    assert look([1.0, 2.0], state=(None, backend.asarray(1.0))) is backend.namespace
+
+
+def test_a_list_of_numbers_is_an_array_and_a_list_of_arrays_a_tree(backend):
+    @ts.agnostic
+    def look(x, /, other, *, xp):
+        return type(x)
+
+    x = backend.asarray([1.0])
+    assert look([1.0, 2.0], x) is type(x)
+    assert look([x, 2.0], x) is list
+    assert look([[x]], x) is list
+
+
+def test_two_frameworks_in_one_tree_are_refused(torch):
+    with pytest.raises(TypeError, match="arrays of two frameworks in one call"):
+        weighted_sum({"layers": [Layer(torch.ones(1)), Layer(np.ones(1))], "pair": Pair(1.0, 1.0)})
+    with pytest.raises(TypeError, match="arrays of two frameworks in one call"):
+        weighted_sum({"layers": [Layer(torch.ones(1))], "pair": Pair(1.0, 1.0)}, np.ones(1))
+
+
+def test_keras_variables_and_numpy_numbers_in_trees_are_replaced():
+    keras = pytest.importorskip("keras")
+
+    @ts.agnostic
+    def look(tree, /, *, xp):
+        return [type(leaf) for leaf in tree]
+
+    variable = keras.Variable([1.0])
+    assert look([variable, np.float32(2.0)]) == [type(variable.value), float]
+
+
+def test_a_function_that_prepares_its_arguments_takes_no_trees(backend):
+    with pytest.raises(TypeError, match=r"'logits' is builtins\.dict, expected an array"):
+        ts.softmax({"a": backend.asarray([1.0])})
+
+
+@pytest.mark.parametrize("name", ["tensorflow", "jax", "torch"])
+def test_trees_work_while_compiling(name):
+    backend = require(name)
+    x = backend.asarray([1.0, 2.0])
+    compiled = ts.jit(lambda x, t: weighted_sum({"layers": [Layer(x)], "pair": Pair(t, None)}))
+    assert float(compiled(x, backend.asarray(3.0))) == 9.0
