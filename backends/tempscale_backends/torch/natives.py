@@ -165,9 +165,9 @@ def _small_softmax(x: Array, temperature: float, axis: int) -> Array:
 
 @_eager(softmax, small=_small_softmax)
 def _softmax(x: Array, temperature: Any, axis: int, out: Array | None, spare: Array | None) -> Array:
-    z = torch.sub(x, torch.amax(x, axis, keepdim=True), out=spare)
+    z = torch.sub(x, torch.amax(x, axis, keepdim=True), out=out)
     e = _exp(z, temperature, z)
-    return torch.mul(e, e.sum(axis, keepdim=True).reciprocal_(), out=out)
+    return e.mul_(e.sum(axis, keepdim=True).reciprocal_())
 
 
 @_eager(log_softmax)
