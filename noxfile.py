@@ -18,8 +18,7 @@ BENCH = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "
 def tests(session: nox.Session) -> None:
     """All tests, on all four frameworks; a framework that is missing is a failure."""
     session.install(*PINNED, ".[all-cpu]", *TEST, *BENCH)
-    session.env["TEMPSCALE_REQUIRE_BACKENDS"] = "numpy,torch,tensorflow,jax"
-    session.run("pytest", "-n", "2", *session.posargs)
+    session.run("pytest", "-n", "2", "--require-backends", *session.posargs)
 
 
 @nox.session(name="tests-numpy")

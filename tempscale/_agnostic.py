@@ -24,7 +24,7 @@ INJECTED: Any = None
 """Default of a body's `xp`, so that type checkers let callers leave it out. It is always passed."""
 
 OPERATIONS: dict[str, Operation[..., Any]] = {}
-"""Operations that have a contract, by name: what the conformance run runs."""
+"""The library's operations that have a contract, by name: what the conformance run runs, unless told otherwise."""
 
 
 class Operation(Protocol, Generic[P, R]):
@@ -50,7 +50,7 @@ class Operation(Protocol, Generic[P, R]):
         ...
 
     def specified_by(self, contract: Contract, **options: Any) -> Callable[[_F], _F]:
-        """Attach the decorated reference and a numeric contract; enters the conformance run."""
+        """Attach the decorated reference and a numeric contract, to which the conformance run holds it."""
         ...
 
 
@@ -154,7 +154,8 @@ def _make_operation(
             made.specification = Specification(contract=contract, reference=reference, **options)
             made.__doc__ = contract.document(made.__doc__)
             _document_natives(made)
-            OPERATIONS[made.__name__] = made
+            if made.__module__.partition(".")[0] == __package__:
+                OPERATIONS[made.__name__] = made
             return reference
 
         return register

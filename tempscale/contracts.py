@@ -8,7 +8,9 @@ of the inputs. Its formula is an expression in
 * ``n``, the number of classes, and
 * the quantities that condition the operation, which its legend names.
 
-For float16 and bfloat16 one rounding of the exact result is added: half the spacing of the dtype there.
+For float16 and bfloat16 one rounding of the exact result is added: half the spacing of the dtype there. A function
+that computes in these dtypes themselves, without widening them, says so; ``u`` and ``tiny`` are then those of the
+dtype of its arguments.
 """
 
 from __future__ import annotations
@@ -32,9 +34,24 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "abs": np.abs,
     "log": np.log,
     "log2": np.log2,
+    "max": np.maximum,
     "min": np.minimum,
+    "sqrt": np.sqrt,
     "sum": _row_sum,
 }
+
+# name: (half an ulp of 1, smallest normal number)
+_UNITS = {
+    "float16": (2.0**-11, 2.0**-14),
+    "bfloat16": (2.0**-8, 2.0**-126),
+    "float32": (2.0**-24, 2.0**-126),
+    "float64": (2.0**-53, 2.0**-1022),
+}
+
+
+def working_precision(dtype: str) -> str:
+    """Name of the dtype in which the operations of this library compute for arguments of a float dtype."""
+    return "float64" if dtype == "float64" else "float32"
 
 
 @dataclass(frozen=True)
@@ -50,6 +67,9 @@ class Contract:
         cotangent ``g``.
     legend : mapping of str to str
         What the quantities in the formulas are.
+    widens : bool
+        Whether float16 and bfloat16 are computed in float32 and rounded at the end. If not, ``u`` is half an ulp of
+        1 in the dtype of the arguments, whatever it is.
 
     Examples
     --------
@@ -61,6 +81,20 @@ class Contract:
     value: str
     gradients: Mapping[str, str] = field(default_factory=dict)
     legend: Mapping[str, str] = field(default_factory=dict)
+    widens: bool = True
+
+    def units(self, dtype: str) -> dict[str, float]:
+        """Return ``u`` and ``tiny`` for arguments of a float dtype.
+
+        Examples
+        --------
+        >>> Contract("2*u").units("float16")["u"] == 2**-24
+        True
+        >>> Contract("2*u", widens=False).units("float16")["u"] == 2**-11
+        True
+        """
+        u, tiny = _UNITS[working_precision(dtype) if self.widens else dtype]
+        return {"u": u, "tiny": tiny}
 
     def bound(self, of: str | None = None, /, **quantities: Any) -> Any:
         """Evaluate the bound for the value, or for the gradient with respect to the argument `of`."""
@@ -73,6 +107,8 @@ class Contract:
         lines = [f"|error| <= {self.value}"]
         lines += [f"|error of d/d{name}| <= {formula}" for name, formula in self.gradients.items()]
         lines += [f"{name}: {meaning}" for name, meaning in self.legend.items()]
+        if not self.widens:
+            lines.append("u: half an ulp of 1 in the dtype of the arguments")
         return "\n".join(lines)
 
     def document(self, doc: str | None) -> str:
@@ -93,9 +129,9 @@ class Specification:
     reference : callable
         The operation in NumPy at a higher precision than is tested, on rows (the classes are the last axis).
         Its parameters name the operands that the run supplies: ``logits``, ``p_logits``, ``q_logits``,
-        ``labels`` and ``temperature`` (shape ``(rows, 1)``). It returns a dict of the exact ``value``, the
-        quantities of the contract, and ``gradients``: a function of a cotangent ``g`` (shaped as the value)
-        that returns a dict of exact gradients by operand, and of further quantities.
+        ``labels`` and ``temperature`` (shape ``(rows, 1)``); any other name stands for rows of floats. It returns
+        a dict of the exact ``value``, the quantities of the contract, and ``gradients``: a function of a cotangent
+        ``g`` (shaped as the value) that returns a dict of exact gradients by operand, and of further quantities.
     variants : mapping of str to mapping
         Sets of keyword options to run the operation with, by a name for the report. They are passed to the
         reference as well.
@@ -113,3 +149,21 @@ class Specification:
             for name, parameter in inspect.signature(self.reference).parameters.items()
             if parameter.kind is not parameter.KEYWORD_ONLY and name != "temperature"
         )
+
+    @property
+    def takes_temperature(self) -> bool:
+        """Whether the operation has a temperature."""
+        return "temperature" in inspect.signature(self.reference).parameters
+
+
+def formula_quantities(
+    contract: Contract, dtype: str, arguments: Mapping[str, Any], exact: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what a formula can name: the arguments, what the reference returns, ``value``, ``u`` and ``tiny``.
+
+    ``n`` is the length of the last axis of the first argument that has one, unless the reference says otherwise.
+    """
+    shapes = [np.shape(x) for x in arguments.values()]
+    n = next((shape[-1] for shape in shapes if shape), 1)
+    found = {key: quantity for key, quantity in exact.items() if key != "gradients"}
+    return {"n": n, **arguments, **found, **contract.units(dtype)}

@@ -1,4 +1,4 @@
-"""Fixtures: the backends, and the frameworks themselves."""
+"""Fixtures: the frameworks themselves. The fixture `backend` is that of the library's own pytest plugin."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 from types import ModuleType
 
 import pytest
-from support import DIFFERENTIATING, NAMES, require
+from support import DIFFERENTIATING, Run, require
 
 from tempscale import Backend
 
 
-@pytest.fixture(params=NAMES)
-def backend(request: pytest.FixtureRequest) -> Backend:
-    """Each backend in turn."""
-    return require(request.param)
+def pytest_configure(config: pytest.Config) -> None:
+    """Let `require` know of --require-backends."""
+    Run.config = config
 
 
 @pytest.fixture(params=DIFFERENTIATING)

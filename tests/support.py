@@ -12,22 +12,23 @@ from typing import Any
 
 import pytest
 
-import tempscale
-from tempscale import Backend, BackendUnavailableError
+from tempscale import Backend
+from tempscale.testing.plugin import backend_or_skip
 from tempscale.testing.report import Cell, State
 
 NAMES = ("numpy", "torch", "tensorflow", "jax")
 DIFFERENTIATING = ("torch", "tensorflow", "jax")
 
 
+class Run:
+    """The run of pytest that this is; conftest.py says."""
+
+    config: pytest.Config
+
+
 def require(name: str) -> Backend:
-    """The backend, or a skip with the reason; a failure where TEMPSCALE_REQUIRE_BACKENDS asks for it."""
-    try:
-        return tempscale.get_backend(name)
-    except BackendUnavailableError as error:
-        if name in os.environ.get("TEMPSCALE_REQUIRE_BACKENDS", "").split(","):
-            pytest.fail(f"TEMPSCALE_REQUIRE_BACKENDS asks for {name}: {error}")
-        pytest.skip(str(error))
+    """The backend, or a skip with the reason; a failure under --require-backends."""
+    return backend_or_skip(name, Run.config)
 
 
 def cell(state: State = State.HELD, **changes: Any) -> Cell:

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import pickle
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -23,6 +24,7 @@ from support import cell
 from typer.testing import CliRunner
 
 import tempscale
+from tempscale._agnostic import OPERATIONS
 from tempscale.backend import BackendUnavailableError
 from tempscale.cli import inventory
 from tempscale.cli.app import app
@@ -40,10 +42,10 @@ NOT_APPLICABLE = cell(State.NOT_APPLICABLE, worst=0.0, mode="compiled", reason="
 @pytest.fixture
 def engine(monkeypatch):
     """An engine that runs nothing: it keeps what it was asked for and returns the report it is given."""
-    seen = SimpleNamespace(report=Report(cells=[cell()], seconds=95.0), selection=None, logits=None)
+    seen = SimpleNamespace(report=Report(cells=[cell()], seconds=95.0), selection=None, logits=None, operations=None)
 
-    def run(selection, *, logits=None, progress=None):
-        seen.selection, seen.logits = selection, logits
+    def run(selection, *, operations=None, logits=None, progress=None):
+        seen.selection, seen.operations, seen.logits = selection, operations, logits
         if isinstance(seen.report, Exception):
             raise seen.report
         return seen.report
@@ -147,6 +149,113 @@ class TestUsageErrors:
     def test_refusing_leaves_no_file_behind(self, engine, tmp_path):
         invoke("conform", "--json", tmp_path / "a.json", "--html", tmp_path / "absent" / "a.html")
         assert list(tmp_path.iterdir()) == []
+
+
+THEIRS = """
+import tempscale
+from tempscale import softmax
+from tempscale.testing import Contract
+
+@tempscale.agnostic
+def softplus(x, /, *, xp):
+    return xp.log1p(xp.exp(-xp.abs(x))) + xp.maximum(x, xp.zeros_like(x))
+
+@softplus.specified_by(Contract("12*u*value + 2*tiny", widens=False))
+def exactly(x):
+    import numpy
+    return {"value": numpy.log1p(numpy.exp(-numpy.abs(x))) + numpy.maximum(x, 0)}
+
+@tempscale.agnostic
+def halfway(x, y, /, *, xp):
+    return x / 2 + y / 2
+
+@halfway.specified_by(
+    Contract("2*u*(abs(x) + abs(y)) + 2*tiny", {"x": "tiny", "y": "tiny"}, widens=False)
+)
+def halfway_exactly(x, y):
+    return {"value": x / 2 + y / 2, "gradients": lambda g: {"x": g / 2, "y": g / 2}}
+"""
+
+
+class TestModule:
+    @pytest.fixture
+    def write(self, tmp_path, monkeypatch):
+        """Writes a module of a name that no other test has, into the current directory."""
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+        before, registered = {*sys.modules}, {**OPERATIONS}
+
+        def write(source):
+            name = f"theirs_{len(list(tmp_path.iterdir()))}_{tmp_path.name}"
+            (tmp_path / f"{name}.py").write_text(source)
+            return name
+
+        yield write
+        for name in {*sys.modules} - before:
+            if name.startswith("theirs_"):
+                del sys.modules[name]
+        OPERATIONS.clear()
+        OPERATIONS.update(registered)
+
+    def test_the_functions_that_it_defines_are_run_and_no_others(self, engine, write):
+        assert invoke("conform", "--module", write(THEIRS)).exit_code == 0
+        assert [operation.__name__ for operation in engine.operations] == ["softplus", "halfway"]
+
+    def test_functions_of_any_arguments_and_no_temperature_run_through_the_same_report(self, write, tmp_path):
+        name = write(THEIRS)
+        file = tmp_path / "report.json"
+        result = invoke("conform", "--module", name, "--backend", "numpy,jax", "--json", file, "--dtype", "float32")
+        assert result.exit_code == 0, result.output
+        cells = json.loads(file.read_text())["cells"]
+        assert {cell["operation"] for cell in cells} == {"softplus", "halfway"}
+        held = {(cell["operation"], cell["backend"], cell["mode"]) for cell in cells if cell["state"] == "held"}
+        assert held >= {(op, "jax", mode) for op in ("softplus", "halfway") for mode in ("eager", "compiled", "vmap")}
+        assert ("halfway", "jax", "gradient") in held
+        (reason,) = {c["reason"] for c in cells if (c["operation"], c["mode"]) == ("softplus", "gradient")}
+        assert "says nothing of gradients" in reason
+
+    def test_the_module_of_the_page_conforms(self, write):
+        page = Path(__file__).parents[1].joinpath("docs", "testing.md").read_text(encoding="utf-8")
+        name = write("\n".join(re.findall(r"^```python activations.py\n(.*?)^```$", page, re.M | re.S)))
+        result = invoke("conform", "--module", name, "--backend", "numpy,torch,jax", "--mode", "eager")
+        assert result.exit_code == 0, result.output
+        assert "mish" in result.output
+
+    def test_what_is_wrong_is_found(self, write, tmp_path):
+        name = write(THEIRS.replace("return x / 2 + y / 2\n\n@", "return x / 2 + y / 2.001\n\n@"))
+        result = invoke("conform", "--module", name, "--backend", "numpy", "--mode", "eager", "--dtype", "float32")
+        assert result.exit_code == 1
+        assert "halfway on numpy: 2 of 2" in result.output
+
+    def test_op_chooses_among_them(self, write):
+        name = write(THEIRS)
+        result = invoke("conform", "--module", name, "--op", "softmax")
+        assert result.exit_code == 2
+        assert "there is no operation 'softmax'; there are softplus, halfway" in result.stderr
+
+    def test_a_module_that_does_not_exist(self, engine):
+        result = invoke("conform", "--module", "theirs.nowhere")
+        assert result.exit_code == 2
+        assert "there is no module 'theirs.nowhere'" in result.stderr
+
+    @pytest.mark.parametrize(
+        ("source", "said"),
+        [
+            ("import no_such_package", "needs no_such_package, which is not installed"),
+            ("1 / 0", "cannot be imported: ZeroDivisionError"),
+            ("from tempscale import softmax", "defines no agnostic functions: decorate one with @tempscale.agnostic"),
+            (THEIRS + "\n@tempscale.agnostic\ndef bare(x, /, *, xp): return x", "without a contract: bare."),
+        ],
+    )
+    def test_a_module_that_cannot_be_run(self, engine, write, source, said):
+        result = invoke("conform", "--module", write(source))
+        assert result.exit_code == 2
+        assert said in result.stderr
+        assert engine.selection is None
+
+    def test_what_to_write_is_said(self, engine, write):
+        result = invoke("conform", "--module", write("import tempscale\nf = tempscale.agnostic(lambda x, xp: x)"))
+        assert "specified_by(tempscale.testing.Contract(" in result.stderr
 
 
 class TestLogits:

@@ -51,7 +51,7 @@ def assert_caught(
 # What holds
 
 
-def test_numpy_holds_everything_eagerly_and_compiles_nothing() -> None:
+def test_numpy_holds_everything_and_compiles_nothing() -> None:
     report = run(Selection(("numpy",), ("softmax",), ("float32",), quick=True))
     assert report.exit_status() == 0
     by_mode = {cell.mode: cell for cell in report.cells if cell.form == "public"}
@@ -59,7 +59,9 @@ def test_numpy_holds_everything_eagerly_and_compiles_nothing() -> None:
     assert by_mode["eager"].elements > 1000
     assert 0 < by_mode["eager"].worst <= 1
     assert by_mode["eager"].where
-    for mode in ("compiled", "unknown-dims", "vmap", "gradient"):
+    for mode in ("vmap", "gradient"):  # a loop, and autograd
+        assert by_mode[mode].state is State.HELD
+    for mode in ("compiled", "unknown-dims"):
         assert by_mode[mode].state is State.NOT_APPLICABLE
         assert by_mode[mode].reason.startswith("numpy ")
 

@@ -12,6 +12,7 @@ from tempscale import __version__
 from tempscale.cli import conform as conforming
 from tempscale.cli.errors import UsageError
 from tempscale.cli.inventory import show_backends
+from tempscale.cli.modules import operations_of
 
 __all__ = ["app"]
 
@@ -60,6 +61,12 @@ def conform(
     quick: Annotated[
         bool, typer.Option("--quick", help="Few compilations: two minutes.", rich_help_panel=_SELECT)
     ] = False,
+    module: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Your own module: its functions instead of tempscale's.", rich_help_panel=_SELECT
+        ),
+    ] = None,
     logits: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Rows of logits, .npy or .npz.", rich_help_panel=_DATA),
@@ -102,6 +109,7 @@ def conform(
             conforming.selection(backend, op, dtype, mode, device, quick=quick),
             conforming.logits(logits, key=key, log=log),
             conforming.Destinations(json=json, junit=junit, html=html),
+            operations=None if module is None else operations_of(module),
             allow_unavailable=allow_unavailable,
         )
     except UsageError as error:

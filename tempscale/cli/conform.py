@@ -12,6 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from tempscale._agnostic import Operation
 from tempscale.cli.console import stdout
 from tempscale.cli.errors import UsageError
 from tempscale.cli.files import read_logits
@@ -73,12 +74,16 @@ def conform(
     data: np.ndarray[Any, Any] | None,
     destinations: Destinations,
     *,
+    operations: Sequence[Operation[..., Any]] | None = None,
     allow_unavailable: bool,
 ) -> int:
-    """Run what was chosen, show the report, write the files, and return the exit status."""
+    """Run what was chosen, show the report, write the files, and return the exit status.
+
+    `operations` are somebody else's, to be run instead of those of this library.
+    """
     for path, _ in destinations.wanted():
         _require_writable(path)
-    report = _run(chosen, data)
+    report = _run(chosen, data, operations)
     # Files first: they hold all of it, and nothing that goes wrong on the screen may cost them.
     problems = [_write(path, render(report)) for path, render in destinations.wanted()]
     console = stdout()
@@ -98,10 +103,14 @@ def _split(given: Sequence[str] | None, option: str) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(names))
 
 
-def _run(chosen: conformance.Selection, data: np.ndarray[Any, Any] | None) -> Report:
+def _run(
+    chosen: conformance.Selection,
+    data: np.ndarray[Any, Any] | None,
+    operations: Sequence[Operation[..., Any]] | None,
+) -> Report:
     with _progress_bar() as progress:
         try:
-            return conformance.run(chosen, logits=data, progress=progress)
+            return conformance.run(chosen, operations=operations, logits=data, progress=progress)
         except ValueError as error:  # an unknown name; what a backend throws becomes a cell
             raise UsageError(str(error)) from error
 

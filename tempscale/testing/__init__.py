@@ -1,8 +1,15 @@
-"""The conformance kit: numeric contracts, cases, and the run that holds every backend to them."""
+"""The conformance kit: whether a function gives the same numbers on every backend, and how exactly.
+
+For tests: `assert_conforms`, `gradcheck` and `assert_ulp`, a pytest plugin (`tempscale.testing.plugin`) with a fixture
+``backend`` and a fixture ``mode``, and strategies for Hypothesis (`tempscale.testing.strategies`). For a whole library:
+`run`, which ``tempscale conform`` shows.
+"""
 
 from tempscale.contracts import Contract, Specification
-from tempscale.testing.check import Verdict, check
+from tempscale.testing.asserting import assert_conforms, assert_ulp, gradcheck
+from tempscale.testing.check import Place, Verdict, check
 from tempscale.testing.conformance import Progress, Selection, run
+from tempscale.testing.modes import Mode
 from tempscale.testing.report import Agreement, Cell, Report, State
 from tempscale.testing.ulp import spacing, ulp_distance
 
@@ -10,13 +17,18 @@ __all__ = [
     "Agreement",
     "Cell",
     "Contract",
+    "Mode",
+    "Place",
     "Progress",
     "Report",
     "Selection",
     "Specification",
     "State",
     "Verdict",
+    "assert_conforms",
+    "assert_ulp",
     "check",
+    "gradcheck",
     "run",
     "spacing",
     "ulp_distance",

@@ -11,6 +11,8 @@ __all__ = ["Group", "groups", "user_group"]
 
 WIDE = 128_256  # classes of a large language model's vocabulary
 TEMPERATURES = (1e-3, 0.1, 0.7, 1.0, 2.0, 1e3, 0.0, np.inf)
+NAMED = ("logits", "p_logits", "q_logits", "labels", "temperature")  # arguments that have operands of their own
+GENERAL = ("logits", "q_logits", "r_logits", "s_logits")  # operands for arguments of any other name
 NUMBERS = (0.7, 1.0, 0.0, np.inf)  # temperatures that are run as Python numbers, too
 
 
@@ -24,7 +26,8 @@ class Group:
         For reports.
     operands : dict of str to numpy.ndarray
         Arguments by the names that references use: ``logits`` (rows, n), ``p_logits``, ``q_logits``, ``labels``
-        (rows,), ``probabilities`` (rows, n), ``temperature`` (rows, 1), and ``g`` (rows, n), a cotangent.
+        (rows,), ``probabilities`` (rows, n), ``temperature`` (rows, 1), ``g`` (rows, n), a cotangent, and for
+        arguments of any other name ``logits``, ``q_logits``, ``r_logits`` and ``s_logits``, in this order.
     cases : tuple of str
         What each row is.
     """
@@ -124,6 +127,8 @@ def _group(
             "logits": logits,
             "p_logits": logits,
             "q_logits": other,
+            "r_logits": np.roll(logits, 1, axis=-1),
+            "s_logits": np.roll(other, -1, axis=-1),
             "labels": labels,
             "probabilities": (mass / mass.sum(-1, keepdims=True)).astype(dtype),
             "temperature": np.asarray([t for _, _, t in rows]).reshape(len(rows), 1).astype(_working(dtype)),

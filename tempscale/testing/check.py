@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tempscale._wide import narrow
-from tempscale.testing.ulp import largest, spacing
+from tempscale.testing.ulp import FLOATS, largest, spacing
 
-__all__ = ["Verdict", "check"]
+__all__ = ["Place", "Verdict", "check"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """The element that is farthest out: its index, its value and the exact one, its error and bound in ulp."""
+
+    index: tuple[int, ...]
+    actual: float
+    exact: float
+    error: float
+    bound: float
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Outcome of one comparison: the worst |error| / bound, and a sentence that says where it was."""
+    """Outcome of one comparison: the worst |error| / bound, and a sentence that says where it was.
+
+    `place` has the same in numbers, unless shape or dtype were wrong already; `order` says, of a result that is
+    broken, how the right values are out of order, if that is what is wrong.
+    """
 
     worst: float
     where: str
     elements: int
+    place: Place | None = None
+    order: str = ""
 
     @property
     def held(self) -> bool:
@@ -35,7 +53,7 @@ def check(
     *,
     dtype: str,
     expected_dtype: str,
-    names: Sequence[str],
+    names: Sequence[str] = (),
 ) -> Verdict:
     """Compare a result with the exact one, element by element.
 
@@ -48,27 +66,75 @@ def check(
     dtype, expected_dtype : str
         What the result has and what it must have. For float16 and bfloat16 half a spacing of the dtype is taken
         off the error first, for the final rounding.
-    names : sequence of str
+    names : sequence of str, optional
         The case of each row.
     """
     exact = narrow(exact)
+    bound = narrow(bound)
     if dtype != expected_dtype:
         return Verdict(np.inf, f"dtype is {dtype}, expected {expected_dtype}", actual.size)
     if actual.shape != exact.shape:
-        return Verdict(np.inf, f"shape is {actual.shape}, expected {exact.shape}", actual.size)
+        where = f"shape is {actual.shape}, expected {exact.shape}"
+        return Verdict(np.inf, where, actual.size, order=_order(actual, exact, bound, dtype))
     if not actual.size:
         return Verdict(0.0, "", 0)
+    bound = np.broadcast_to(bound, exact.shape)
     got = actual.astype(np.longdouble)
-    ratio = _ratio(got, exact, np.broadcast_to(narrow(bound), exact.shape), dtype)
-    index = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
+    ratio = _ratio(got, exact, bound, dtype)
+    index = np.unravel_index(int(np.argmax(ratio)), ratio.shape) if ratio.shape else ()
     worst = float(ratio[index])
     place = ", ".join(str(int(i)) for i in index)
-    where = f"{names[int(index[0])]}: [{place}] is {_shown(got[index])}, exactly {_shown(exact[index])}"
-    return Verdict(worst, where, actual.size)
+    case = f"{names[int(index[0]) if index else 0]}: " if names else ""
+    where = f"{case}[{place}] is {_shown(got[index])}, exactly {_shown(exact[index])}"
+    order = _order(actual, exact, bound, dtype) if worst > 1.0 else ""
+    return Verdict(worst, where, actual.size, _place(index, got, exact, bound, dtype), order)
+
+
+def _place(index: Any, got: Any, exact: Any, bound: Any, dtype: str) -> Place:
+    if dtype not in FLOATS:
+        unit, allowed = np.longdouble(1.0), bound[index]
+    else:
+        unit = spacing(exact[index], dtype) if np.isfinite(exact[index]) else np.longdouble(np.inf)
+        allowed = bound[index] + (unit / 2 if dtype in ("float16", "bfloat16") else 0)
+    with np.errstate(all="ignore"):
+        error = abs(got[index] - exact[index]) / unit
+    position = tuple(int(i) for i in index)
+    return Place(position, float(got[index]), float(exact[index]), float(error), float(allowed / unit))
+
+
+def _order(actual: np.ndarray[Any, Any], exact: Any, bound: Any, dtype: str) -> str:
+    """Say how the values, which are right, are out of order; "" if they are not right."""
+    got = actual.astype(np.longdouble)
+    bound = np.broadcast_to(bound, exact.shape)
+    if got.size != exact.size or got.size < 2:
+        return ""
+    for how, turned in _arrangements(got):
+        if turned.shape == exact.shape and (_ratio(turned, exact, bound, dtype) <= 1).all():
+            return how
+    into, outof = np.argsort(exact, axis=None), np.argsort(got, axis=None)
+    ratio = _ratio(got.ravel()[outof], exact.ravel()[into], bound.ravel()[into], dtype)
+    return "permuted" if (ratio <= 1).all() else ""
+
+
+def _arrangements(got: Any) -> Iterator[tuple[str, Any]]:
+    """Ways in which results come out of order, each with the array put right again."""
+    axes = range(got.ndim)
+    for axis in axes:
+        yield f"reversed along axis {axis}", np.flip(got, axis)
+    for one, other in itertools.combinations(axes, 2):
+        yield f"transposed, axis {one} with axis {other}", np.swapaxes(got, one, other)
+    for axis in axes:
+        for shift in (1, -1):
+            yield f"shifted by {shift} along axis {axis}", np.roll(got, -shift, axis)
 
 
 def _ratio(got: Any, exact: Any, bound: Any, dtype: str) -> Any:
-    """|error| / bound; 0 where both are NaN or the same infinity, inf where only one is."""
+    """|error| / bound; 0 where both are NaN or the same infinity, inf where only one is.
+
+    Integers and booleans are equal or not.
+    """
+    if dtype not in FLOATS:
+        return np.where(got == exact, 0.0, np.inf)
     with np.errstate(all="ignore"):
         error = np.abs(got - exact)
         if dtype in ("float16", "bfloat16"):

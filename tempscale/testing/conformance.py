@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import operator
 import os
 import platform
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,37 +23,29 @@ import numpy as np
 
 from tempscale import _wide
 from tempscale._agnostic import OPERATIONS, Operation
-from tempscale._registry import get_backend, known_backends
+from tempscale._registry import get_backend
 from tempscale.backend import Array, Backend, BackendUnavailableError
-from tempscale.testing.cases import NUMBERS, Group, groups, user_group
+from tempscale.contracts import Specification, formula_quantities, working_precision
+from tempscale.testing.cases import GENERAL, NAMED, NUMBERS, Group, groups, user_group
 from tempscale.testing.check import Verdict, check
+from tempscale.testing.modes import MODES, Mode
+from tempscale.testing.plan import (
+    DTYPES,
+    FORMS,
+    Selection,
+    Step,
+    lead_dtype,
+    plan,
+    require_known,
+    require_known_selection,
+)
 from tempscale.testing.report import Agreement, Cell, Report, State
-from tempscale.testing.ulp import smallest_normal, ulp_distance
+from tempscale.testing.ulp import ulp_distance
 
-__all__ = ["DTYPES", "MODES", "Progress", "Selection", "run"]
+__all__ = ["DTYPES", "FORMS", "MODES", "Progress", "Selection", "run"]
 
-DTYPES = ("float16", "bfloat16", "float32", "float64")
-MODES = ("eager", "compiled", "unknown-dims", "vmap", "gradient")
-FORMS = ("public", "body")
 CONDITIONED = 1024
 """Agreement is counted where the bound is below this many u of the value; elsewhere digits are lost by nature."""
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What to run. None selects everything there is.
-
-    A quick run has all dtypes in eager form, under array temperatures. Numbers as temperatures, other layouts of
-    memory and the other modes run in float32 only; agnostic bodies run eagerly only, gradients are not compiled, and
-    of the compiled modes only "unknown-dims" has wide rows where it can.
-    """
-
-    backends: tuple[str, ...] | None = None
-    operations: tuple[str, ...] | None = None
-    dtypes: tuple[str, ...] = DTYPES
-    modes: tuple[str, ...] = MODES
-    devices: tuple[str, ...] | None = None
-    quick: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,28 +65,42 @@ class Subject:
     variant: str
 
     @property
-    def options(self) -> dict[str, Any]:
+    def specification(self) -> Specification:
         assert self.operation.specification is not None
-        return dict(self.operation.specification.variants[self.variant])
+        return self.operation.specification
 
     @property
-    def operands(self) -> tuple[str, ...]:
-        """Names of the operands in the groups, in order."""
-        assert self.operation.specification is not None
-        as_probabilities = self.options.get("labels_as") == "probabilities"
-        names = self.operation.specification.operands
-        return tuple("probabilities" if n == "labels" and as_probabilities else n for n in names)
+    def options(self) -> dict[str, Any]:
+        return dict(self.specification.variants[self.variant])
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Names of the arguments, each with that of the operand in the groups that it is given; temperature last."""
+        found: dict[str, str] = {}
+        for name in self.specification.operands:
+            if name == "labels" and self.options.get("labels_as") == "probabilities":
+                found[name] = "probabilities"
+            else:
+                found[name] = name if name in NAMED else GENERAL[len(found) % len(GENERAL)]
+        if self.specification.takes_temperature:
+            found["temperature"] = "temperature"
+        return found
 
     @property
     def differentiable(self) -> tuple[str, ...]:
-        """Names of the operands whose gradients have a contract."""
-        assert self.operation.specification is not None
-        gradients = self.operation.specification.contract.gradients
-        return tuple(name for name in (*self.operands, "temperature") if name in gradients)
+        """Names of the arguments whose gradients have a contract."""
+        return tuple(name for name in self.sources if name in self.specification.contract.gradients)
 
-    def call(self, form: str, operands: Sequence[Array], **options: Any) -> Array:
-        """Run the operation as its users call it, or its body."""
+    @property
+    def takes_axis(self) -> bool:
+        return "axis" in inspect.signature(self.operation).parameters
+
+    def call(self, form: str, arrays: Mapping[str, Array], **options: Any) -> Array:
+        """Run the operation on arrays by argument, as its users call it, or its body."""
+        operands = [array for name, array in arrays.items() if name != "temperature"]
         given = {key: value for key, value in self.options.items() if key != "labels_as"}
+        if "temperature" in arrays:
+            given["temperature"] = arrays["temperature"]
         fn = self.operation if form == "public" else self.operation.call_body
         return fn(*operands, **given, **options)
 
@@ -102,27 +109,13 @@ class Subject:
         return self.operation.__name__, self.variant
 
 
-@dataclass(frozen=True)
-class Step:
-    """Cells that run together: one backend, device, dtype, mode, compiler and form."""
-
-    backend: str
-    device: str
-    dtype: str
-    mode: str
-    compiler: str = ""
-    form: str = "public"
-    problem: str = ""
-    applicable: bool = True
-
-    @property
-    def label(self) -> str:
-        return " ".join(part for part in (self.backend, self.dtype, self.mode, self.compiler) if part)
+_EVERYTHING = Selection()
 
 
 def run(
-    selection: Selection = Selection(),
+    selection: Selection = _EVERYTHING,
     *,
+    operations: Sequence[Operation[..., Any]] | None = None,
     logits: np.ndarray[Any, Any] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Report:
@@ -132,6 +125,8 @@ def run(
     ----------
     selection : Selection
         What to run.
+    operations : sequence of Operation, optional
+        Operations with a specification to choose from, instead of those of this library.
     logits : numpy.ndarray, optional
         Rows of logits to run instead of the built-in cases.
     progress : callable, optional
@@ -154,22 +149,22 @@ def run(
     >>> report.exit_status()
     0
     """
-    _validate(selection)
+    there_are = {op.__name__: op for op in (OPERATIONS.values() if operations is None else operations)}
+    require_known_selection(selection)
+    require_known("operation", selection.operations, tuple(there_are))
     started = time.perf_counter()
     subjects = [
         Subject(operation, variant)
-        for name, operation in OPERATIONS.items()
+        for name, operation in there_are.items()
         if selection.operations is None or name in selection.operations
         for variant in (operation.specification.variants if operation.specification else ())
     ]
-    contracts = {
-        s.operation.__name__: s.operation.specification.contract.text() for s in subjects if s.operation.specification
-    }
+    contracts = {s.operation.__name__: s.specification.contract.text() for s in subjects}
     report = Report(contracts=contracts)
     bench = _Bench(selection, logits)
     steps: list[Step] = []
     try:
-        steps.extend(_plan(selection))
+        steps.extend(plan(selection))
         for done, step in enumerate(steps):
             if progress is not None:
                 progress(Progress(done, len(steps), step.label))
@@ -182,102 +177,6 @@ def run(
     report.environment = _environment({step.backend for step in steps})
     report.seconds = time.perf_counter() - started
     return report
-
-
-def _validate(selection: Selection) -> None:
-    for what, given, known in (
-        ("backend", selection.backends, known_backends()),
-        ("operation", selection.operations, tuple(OPERATIONS)),
-        ("dtype", selection.dtypes, DTYPES),
-        ("mode", selection.modes, MODES),
-    ):
-        for name in given or ():
-            if name not in known:
-                raise ValueError(f"there is no {what} {name!r}; there are {', '.join(known)}")
-
-
-# The plan
-
-
-def _plan(selection: Selection) -> Iterator[Step]:
-    found_device = False
-    for name in selection.backends or known_backends():
-        try:
-            backend = get_backend(name)
-        except BackendUnavailableError as error:
-            found_device = True
-            for mode in selection.modes:
-                yield Step(name, "", "", mode, problem=str(error))
-            continue
-        for device in backend.devices():
-            if selection.devices is None or any(_same_device(want, device) for want in selection.devices):
-                found_device = True
-                for dtype in selection.dtypes:
-                    yield from _plan_dtype(backend, device, dtype, selection)
-    if not found_device:
-        raise ValueError(f"no backend has a device {', '.join(selection.devices or ())}; see `tempscale backends`")
-
-
-def _same_device(want: str, device: str) -> bool:
-    kinds = {"gpu": "cuda"}
-    want, device = want.lower(), device.lower()
-    kind, _, index = device.partition(":")
-    wanted_kind, _, wanted_index = want.partition(":")
-    same_kind = kinds.get(kind, kind) == kinds.get(wanted_kind, wanted_kind)
-    return same_kind and wanted_index in ("", index or "0")
-
-
-def _plan_dtype(backend: Backend, device: str, dtype: str, selection: Selection) -> Iterator[Step]:
-    problem = ""
-    try:
-        with backend.allowing(dtype):
-            backend.dtype(dtype)
-    except TypeError as error:
-        problem = str(error)
-    lead = _lead(selection)
-    for mode in selection.modes:
-        if selection.quick and mode != "eager" and dtype != lead:
-            continue
-        step = Step(backend.name, device, dtype, mode, problem=problem)
-        why_not = _not_applicable(backend, dtype, mode)
-        if why_not or problem:
-            yield replace(step, problem=why_not or problem, applicable=not why_not)
-            continue
-        # a body is compiled in one dtype only: where the native is the body, it is the same graph again
-        compiled = mode in ("compiled", "unknown-dims")
-        with_body = dtype == lead if compiled or selection.quick else True
-        with_body = with_body and (mode == "eager" or not selection.quick)
-        for form in FORMS if with_body else FORMS[:1]:
-            for compiler in _compilers(backend, mode, form, selection):
-                problem_here = (backend.compiler_problem(compiler) or "") if compiler else ""
-                yield replace(step, form=form, compiler=compiler, problem=problem_here)
-
-
-def _lead(selection: Selection) -> str:
-    """The dtype in which a quick run does what it does in one dtype only."""
-    return "float32" if "float32" in selection.dtypes else selection.dtypes[0]
-
-
-def _not_applicable(backend: Backend, dtype: str, mode: str) -> str:
-    """Why a framework has no such dtype or mode; empty if it has."""
-    if dtype not in backend.floats:
-        return f"{backend.name} has no {dtype}"
-    if mode in ("vmap", "gradient") and not backend.transforms:
-        return f"{backend.name} has no vmap" if mode == "vmap" else f"{backend.name} does not differentiate"
-    if mode in ("compiled", "unknown-dims") and not backend.compilers:
-        return f"{backend.name} does not compile"
-    if mode == "unknown-dims" and not backend.unknown_dims:
-        return f"{backend.name} compiles for each shape anew"
-    return ""
-
-
-def _compilers(backend: Backend, mode: str, form: str, selection: Selection) -> tuple[str, ...]:
-    """Compilers to run a mode with; "" is eager. Gradients run both ways, but not in a quick run."""
-    if mode in ("compiled", "unknown-dims"):
-        return backend.compilers
-    if mode == "gradient" and form == "public" and not selection.quick:
-        return ("", *backend.compilers)
-    return ("",)
 
 
 # Running a step
@@ -297,6 +196,12 @@ class _Bench:
         if step.problem:
             state = State.UNAVAILABLE if step.applicable else State.NOT_APPLICABLE
             return [_cell(step, subject, state, reason=step.problem) for subject in subjects]
+        if step.mode == "gradient":
+            without = [subject for subject in subjects if not subject.differentiable]
+            if without:
+                reason = "its contract says nothing of gradients"
+                cells = [_cell(step, subject, State.NOT_APPLICABLE, reason=reason) for subject in without]
+                return cells + self.run(step, [subject for subject in subjects if subject.differentiable])
         backend = get_backend(step.backend)
         # warnings are of no interest here: what is wrong in the values is what is looked for
         with backend.allowing(step.dtype), np.errstate(all="ignore"), warnings.catch_warnings():
@@ -326,49 +231,50 @@ class _Bench:
 
     def _eager(self, step: Step, backend: Backend, subject: Subject) -> Iterator[Verdict]:
         for group in self.groups(step.dtype).values():
-            operands, temperature = _arrays(backend, step, group, subject.operands)
-            result = subject.call(step.form, operands, temperature=temperature)
+            result = subject.call(step.form, _arrays(backend, step, group, subject))
             yield self._compare(step, backend, subject, group, result)
-        if self.selection.quick and (step.form == "body" or step.dtype != _lead(self.selection)):
+        if self.selection.quick and (step.form == "body" or step.dtype != lead_dtype(self.selection)):
             return
         group = next(iter(self.groups(step.dtype).values()))
-        operands, temperature = _arrays(backend, step, group, subject.operands)
-        for number in NUMBERS:
-            result = subject.call(step.form, operands, temperature=number)
-            yield self._compare(step, backend, subject, group, result, number)
+        if subject.specification.takes_temperature:
+            arrays = _arrays(backend, step, group, subject)
+            for number in NUMBERS:
+                result = subject.call(step.form, {**arrays, "temperature": number})
+                yield self._compare(step, backend, subject, group, result, number)
         yield from self._layouts(step, backend, subject, group)
 
     def _layouts(self, step: Step, backend: Backend, subject: Subject, group: Group) -> Iterator[Verdict]:
         """The same rows from memory with gaps, and with the classes on the first axis."""
-        strided, temperature = _arrays(backend, step, group, subject.operands, layout=_with_gaps)
-        yield self._compare(step, backend, subject, group, subject.call(step.form, strided, temperature=temperature))
-        turned, temperature = _arrays(backend, step, group, subject.operands, layout=_turned)
-        result = subject.call(step.form, turned, temperature=temperature, axis=0)
+        strided = _arrays(backend, step, group, subject, layout=_with_gaps)
+        yield self._compare(step, backend, subject, group, subject.call(step.form, strided))
+        if not subject.takes_axis:
+            return
+        result = subject.call(step.form, _arrays(backend, step, group, subject, layout=_turned), axis=0)
         if len(backend.shape(result)) == 2:
             result = backend.namespace.permute_dims(result, (1, 0))
         yield self._compare(step, backend, subject, group, result)
 
     def _vmap(self, step: Step, backend: Backend, subject: Subject) -> Iterator[Verdict]:
         def one_row(*row: Array) -> Array:
-            return subject.call(step.form, row[:-1], temperature=row[-1])
+            return subject.call(step.form, dict(zip(subject.sources, row, strict=True)))
 
         group = next(iter(self.groups(step.dtype).values()))
-        operands, temperature = _arrays(backend, step, group, subject.operands)
-        yield self._compare(step, backend, subject, group, backend.vmap(one_row)(*operands, temperature))
+        mapped = Mode(step.mode).run(backend, one_row)
+        result = mapped(*_arrays(backend, step, group, subject).values())
+        yield self._compare(step, backend, subject, group, result)
 
     def _compiled(self, step: Step, backend: Backend, subjects: Sequence[Subject]) -> list[list[Verdict]]:
-        names = list(dict.fromkeys(name for subject in subjects for name in subject.operands))
+        sources = list(dict.fromkeys(source for subject in subjects for source in subject.sources.values()))
 
         def all_operations(*arrays: Array) -> tuple[Array, ...]:
-            given = dict(zip(names, arrays, strict=False))
-            return tuple([s.call(step.form, [given[n] for n in s.operands], temperature=arrays[-1]) for s in subjects])
+            given = dict(zip(sources, arrays, strict=True))
+            return tuple([s.call(step.form, {name: given[of] for name, of in s.sources.items()}) for s in subjects])
 
         verdicts: list[list[Verdict]] = [[] for _ in subjects]
-        unknown = step.mode == "unknown-dims"
-        compiled = backend.jit(all_operations, compiler=step.compiler, unknown_dims=unknown)
+        compiled = Mode(step.mode).run(backend, all_operations, compiler=step.compiler)
         for group in self._groups_to_compile(step, backend):
-            operands, temperature = _arrays(backend, step, group, names)
-            for subject, result, found in zip(subjects, compiled(*operands, temperature), verdicts, strict=True):
+            arrays = [backend.asarray(group.operands[source], device=step.device) for source in sources]
+            for subject, result, found in zip(subjects, compiled(*arrays), verdicts, strict=True):
                 found.append(self._compare(step, backend, subject, group, result))
         return verdicts
 
@@ -389,30 +295,29 @@ class _Bench:
             places = [(k, name) for k, s in enumerate(subjects) for name in s.differentiable]
 
             def total(*arrays: Array, given: Any = given, places: Any = places) -> Array:
-                operands = [dict(each) for each in given]
+                changed = [dict(each) for each, _ in given]
                 for (k, name), array in zip(places, arrays, strict=True):
-                    operands[k][name] = array
-                parts = []
-                for subject, each in zip(subjects, operands, strict=True):
-                    ordered = [each[name] for name in subject.operands]
-                    result = subject.call(step.form, ordered, temperature=each["temperature"])
-                    parts.append(backend.namespace.sum(result * each["g"]))
+                    changed[k][name] = array
+                parts = [
+                    backend.namespace.sum(subject.call(step.form, each) * g)
+                    for subject, each, (_, g) in zip(subjects, changed, given, strict=True)
+                ]
                 return functools.reduce(operator.add, parts)
 
             fn = backend.jit(total, compiler=step.compiler) if step.compiler else total
             one = backend.asarray(np.ones((), group.operands["g"].dtype), device=step.device)
-            gradients = backend.vjp(fn, [given[k][name] for k, name in places], one)
+            gradients = backend.vjp(fn, [given[k][0][name] for k, name in places], one)
             for (k, name), gradient in zip(places, gradients, strict=True):
                 verdicts[k].append(self._compare_gradient(step, backend, subjects[k], group, name, gradient))
         return verdicts
 
-    def _operands_and_cotangent(self, step: Step, backend: Backend, subject: Subject, group: Group) -> dict[str, Array]:
-        operands, temperature = _arrays(backend, step, group, subject.operands)
+    def _operands_and_cotangent(
+        self, step: Step, backend: Backend, subject: Subject, group: Group
+    ) -> tuple[dict[str, Array], Array]:
         g = group.operands["g"]
         if self.exact(subject, step.dtype, group.name, None)["value"].ndim < g.ndim:
             g = g[:, 0]
-        cotangent = backend.asarray(g, device=step.device)
-        return {**dict(zip(subject.operands, operands, strict=True)), "temperature": temperature, "g": cotangent}
+        return _arrays(backend, step, group, subject), backend.asarray(g, device=step.device)
 
     # Comparing
 
@@ -446,7 +351,7 @@ class _Bench:
         found = self.exact(subject, step.dtype, group.name, None)
         exact, bound = found["gradients"][name], found["gradients"]["bounds"][name]
         rows = _rows_with_gradient(_wide.narrow(found["value"]), _wide.narrow(exact))
-        expected = group.operands[name].dtype.name
+        expected = group.operands[subject.sources[name]].dtype.name
         return check(
             backend.to_numpy(gradient)[rows],
             exact[rows],
@@ -464,24 +369,21 @@ class _Bench:
 
     def _compute_exact(self, subject: Subject, dtype: str, group_name: str, number: float | None) -> dict[str, Any]:
         """The reference's result with the bounds evaluated, for a group under its temperatures or one number."""
-        specification = subject.operation.specification
-        assert specification is not None
+        contract, reference = subject.specification.contract, subject.specification.reference
         group = self.groups(dtype)[group_name]
-        working = "float64" if dtype == "float64" else "float32"
-        operands = [_exact_operand(group.operands[name], working) for name in subject.operands]
-        temperature = group.operands["temperature"]
+        working = working_precision(dtype)
+        given = {name: group.operands[source] for name, source in subject.sources.items()}
         if number is not None:
-            temperature = np.full(temperature.shape, number)
+            given["temperature"] = np.full(given["temperature"].shape, number)
+        operands = {name: _exact_operand(x, working) for name, x in given.items()}
         options = {k: v for k, v in subject.options.items() if k not in ("labels_as", "reduction")}
-        constants = {"u": 2.0**-53 if working == "float64" else 2.0**-24, "tiny": smallest_normal(working)}
-        contract = specification.contract
         with np.errstate(all="ignore"):
-            exact = specification.reference(*operands, _wide.widen(temperature, working), **options)
+            exact = reference(*operands.values(), **options)
             value = exact["value"]
-            quantities = {k: v for k, v in exact.items() if k not in ("value", "gradients")} | constants
+            quantities = formula_quantities(contract, dtype, operands, exact)
             bound = contract.bound(**quantities)
             found: dict[str, Any] = {"value": value, "bound": _fit(bound, value.shape)}
-            if number is None:
+            if number is None and contract.gradients:
                 g = group.operands["g"]
                 g = _wide.widen(g if value.ndim == g.ndim else g[:, 0], working)
                 gradients = exact["gradients"](g)
@@ -550,12 +452,12 @@ def _arrays(
     backend: Backend,
     step: Step,
     group: Group,
-    names: Iterable[str],
+    subject: Subject,
     layout: Callable[[Backend, np.ndarray[Any, Any], str], Array] | None = None,
-) -> tuple[list[Array], Array]:
+) -> dict[str, Array]:
+    """The arguments of an operation on a backend, by name."""
     make = layout or (lambda backend, x, device: backend.asarray(x, device=device))
-    operands = [make(backend, group.operands[name], step.device) for name in names]
-    return operands, make(backend, group.operands["temperature"], step.device)
+    return {name: make(backend, group.operands[source], step.device) for name, source in subject.sources.items()}
 
 
 def _with_gaps(backend: Backend, x: np.ndarray[Any, Any], device: str) -> Array:

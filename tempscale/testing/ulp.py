@@ -16,6 +16,8 @@ _FORMATS = {
     "float64": (52, -1022, float.fromhex("0x1.fffffffffffffp1023")),
 }
 
+FLOATS = tuple(_FORMATS)
+
 _FARTHEST = np.iinfo(np.int64).max
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -10,11 +11,20 @@ import numpy as np
 from autograd.core import make_jvp, make_vjp
 from autograd.extend import defjvp_argnums, defvjp_argnums, primitive
 from autograd.numpy.numpy_boxes import ArrayBox
+from autograd.numpy.numpy_vspaces import ArrayVSpace
 
 from tempscale.backend import Array, ArrayFunction
 from tempscale_backends.numpy import traced_namespace
 from tempscale_backends.numpy.backend import NumpyBackend
 from tempscale_backends.numpy.traced_namespace import values
+
+
+with contextlib.suppress(ImportError):
+    import ml_dtypes
+
+    # autograd knows the scalars of NumPy's own dtypes only
+    ArrayBox.register(ml_dtypes.bfloat16)
+    ArrayVSpace.register(ml_dtypes.bfloat16)
 
 
 class TracedNumpyBackend(NumpyBackend):

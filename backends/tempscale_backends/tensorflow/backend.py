@@ -125,7 +125,8 @@ class TensorFlowBackend(Backend):
             for x in arrays:
                 tape.watch(x)
             result = fn(*arrays)
-        return tuple(tape.gradient(result, list(arrays), cotangent, unconnected_gradients=tf.UnconnectedGradients.ZERO))
+        gradients = tape.gradient(result, list(arrays), cotangent, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return tuple([tf.convert_to_tensor(g) for g in gradients])  # a gather has a sparse one
 
     def value_and_grad(
         self, fn: Callable[..., tuple[Array, Any]], arrays: Sequence[Array]

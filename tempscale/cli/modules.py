@@ -1,0 +1,66 @@
+"""The agnostic functions of somebody else's module."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import Any
+
+from tempscale._agnostic import Operation
+from tempscale.cli.errors import UsageError
+
+__all__ = ["operations_of"]
+
+
+def operations_of(name: str) -> list[Operation[..., Any]]:
+    """Import a module and return the agnostic functions that it, or a module inside it, defines.
+
+    The current directory is searched first, as ``python -m`` does it.
+
+    Raises
+    ------
+    UsageError
+        If there is no such module, it cannot be imported, it has no agnostic functions, or one of them has no
+        contract.
+    """
+    found = _agnostic_functions(_imported(name))
+    if not found:
+        raise UsageError(
+            f"module {name} defines no agnostic functions: decorate one with @tempscale.agnostic, in that module"
+        )
+    without = [operation.__name__ for operation in found if operation.specification is None]
+    if without:
+        raise UsageError(
+            f"module {name} has agnostic functions without a contract: {', '.join(without)}. Give each a reference in "
+            f"NumPy, below it: @{without[0]}.specified_by(tempscale.testing.Contract('4*u*abs(value) + tiny')) on a "
+            "function of the same arguments that returns {'value': ...}"
+        )
+    return found
+
+
+def _imported(name: str) -> ModuleType:
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing = error.name or name
+        if name != missing and not name.startswith(f"{missing}."):
+            raise UsageError(f"module {name} needs {missing}, which is not installed") from error
+        raise UsageError(
+            f"there is no module {name!r}: name it as you would import it, from the folder that it is in"
+        ) from error
+    except Exception as error:  # whatever it does when it is imported
+        raise UsageError(f"module {name} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def _agnostic_functions(module: ModuleType) -> list[Operation[..., Any]]:
+    """Those that are defined in the module or below it, once each; not what it imported from elsewhere."""
+    found: dict[int, Any] = {}
+    for value in vars(module).values():
+        home = getattr(value, "__module__", None) or ""
+        is_agnostic = callable(value) and hasattr(value, "call_body") and hasattr(value, "specification")
+        if is_agnostic and (home == module.__name__ or home.startswith(f"{module.__name__}.")):
+            found[id(value)] = value
+    return list(found.values())

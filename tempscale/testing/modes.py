@@ -1,0 +1,63 @@
+"""How a framework can run a function: eagerly, compiled, for unknown dimensions, mapped, differentiated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tempscale.backend import ArrayFunction, Backend
+
+__all__ = ["MODES", "Mode"]
+
+MODES = ("eager", "compiled", "unknown-dims", "vmap", "gradient")
+COMPILED = ("compiled", "unknown-dims")
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A way to run a function on arrays.
+
+    Parameters
+    ----------
+    name : str
+        "eager": as it is. "compiled": by the framework's compiler. "unknown-dims": compiled for dimensions that are
+        not known yet. "vmap": mapped over the first axis of all arguments, so that the function sees one entry of
+        each. "gradient": as it is, to be differentiated.
+
+    Examples
+    --------
+    >>> import tempscale
+    >>> numpy = tempscale.get_backend("numpy")
+    >>> Mode("compiled").problem(numpy)
+    'numpy does not compile'
+    >>> Mode("eager").run(numpy, tempscale.softmax)([0.0, 0.0])
+    array([0.5, 0.5])
+    """
+
+    name: str
+
+    def __post_init__(self) -> None:
+        if self.name not in MODES:
+            raise ValueError(f"there is no mode {self.name!r}; there are {', '.join(MODES)}")
+
+    @property
+    def compiles(self) -> bool:
+        """Whether the function is compiled."""
+        return self.name in COMPILED
+
+    def problem(self, backend: Backend) -> str:
+        """Why a framework has no such mode; empty if it has."""
+        if self.name in ("vmap", "gradient") and not backend.transforms:
+            return f"{backend.name} has no vmap" if self.name == "vmap" else f"{backend.name} does not differentiate"
+        if self.compiles and not backend.compilers:
+            return f"{backend.name} does not compile"
+        if self.name == "unknown-dims" and not backend.unknown_dims:
+            return f"{backend.name} compiles for each shape anew"
+        return ""
+
+    def run(self, backend: Backend, fn: ArrayFunction, *, compiler: str = "") -> ArrayFunction:
+        """Return `fn` (arrays to one array or a tuple of them), run this way; the first compiler is the default."""
+        if self.name == "vmap":
+            return backend.vmap(fn)
+        if self.compiles:
+            return backend.jit(fn, compiler=compiler or None, unknown_dims=self.name == "unknown-dims")
+        return fn
