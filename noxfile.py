@@ -10,14 +10,16 @@ nox.options.reuse_existing_virtualenvs = True
 
 # Versions that the tests were run with. torch is pinned there to one that has a small CPU build.
 PINNED = ("-c", "constraints.txt")
-TEST = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "test")
-BENCH = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "bench")
+PROJECT = nox.project.load_toml("pyproject.toml")
+TEST = nox.project.dependency_groups(PROJECT, "test")
+BENCH = nox.project.dependency_groups(PROJECT, "bench")
+EXAMPLES = nox.project.dependency_groups(PROJECT, "examples")
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests, on all four frameworks; a framework that is missing is a failure."""
-    session.install(*PINNED, ".[all-cpu]", *TEST, *BENCH)
+    session.install(*PINNED, ".[all-cpu]", *TEST, *EXAMPLES, *BENCH, "mypy")
     session.run("pytest", "-n", "2", "--require-backends", *session.posargs)
 
 

@@ -279,6 +279,8 @@ def _not_an_array(cls: type, name: str) -> str:
         hint = "its mask would be lost; pass x.data, with where=~numpy.ma.getmaskarray(x) to mask entries"
     elif owner_of(cls) == REFUSED:
         hint = "it has no values yet; call tempscale inside a Keras layer's call()"
+    elif hasattr(cls, "__jax_array__"):
+        hint = "pass the array in it, x[...]"
     elif hasattr(cls, "to_numpy"):
         hint = "pass x.to_numpy()"
     elif hasattr(cls, "toarray"):

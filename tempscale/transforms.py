@@ -371,6 +371,16 @@ class _Parts(NamedTuple):
         return self.structure.rebuild([next(rest) if leaf is ARRAY else leaf for leaf in self.constants])
 
 
+class _Traced:
+    """What a function returned besides arrays when it was traced last.
+
+    An attribute that is only written: `torch.compile` guards what a traced function reads, and of a dict that it
+    writes to the length, and would compile anew for every entry.
+    """
+
+    last: tuple[Any, _Parts]
+
+
 class _Compiled:
     """One function, compiled for one structure of its arguments."""
 
@@ -379,19 +389,21 @@ class _Compiled:
     ) -> None:
         self.backend = backend
         self.results: dict[Any, _Parts] = {}
-        results = self.results
+        self.traced = traced = _Traced()
 
         def flat(*arrays: Array) -> tuple[Array, ...]:
             rest = iter(arrays)
             args, kwargs = structure.rebuild([next(rest) if leaf is ARRAY else leaf for leaf in constants])
             parts = _Parts.of(backend, fn(*args, **kwargs))
-            results[_signature(backend, arrays)] = results[None] = parts._replace(arrays=())
+            traced.last = _signature(backend, arrays), parts._replace(arrays=())
             return parts.arrays
 
         self.run = backend.jit(flat)
 
     def __call__(self, arrays: Sequence[Array]) -> Any:
         results = self.run(*arrays)
+        signature, parts = self.traced.last
+        self.results[signature] = self.results[None] = parts
         # without an entry of its own a call has used what was compiled for unknown dimensions
         parts = self.results.get(_signature(self.backend, arrays)) or self.results[None]
         return parts.joined(results)

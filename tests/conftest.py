@@ -9,12 +9,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
+from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
-from support import DIFFERENTIATING, Run, require
+from support import DIFFERENTIATING, PLUGIN, Run, require
 
-from tempscale import Backend
+from tempscale import Backend, get_backend, register_backend
+from tempscale._registry import unregister_backend
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -50,3 +52,15 @@ def jax() -> ModuleType:
     import jax
 
     return jax
+
+
+@pytest.fixture
+def strict() -> Iterator[Backend]:
+    """A fifth backend, of the plug-in: it does what the array API standard promises and nothing else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(PLUGIN)
+        from tempscale_strict import entry
+
+        register_backend(entry, name="strict")
+        yield get_backend("strict")
+        unregister_backend("strict")

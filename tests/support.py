@@ -18,6 +18,7 @@ from tempscale.testing.report import Cell, State
 
 NAMES = ("numpy", "torch", "tensorflow", "jax")
 DIFFERENTIATING = ("torch", "tensorflow", "jax")
+PLUGIN = Path(__file__).with_name("plugin")  # an installable package that brings a fifth backend
 
 
 class Run:

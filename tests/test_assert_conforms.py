@@ -18,7 +18,6 @@ from tempscale._registry import unregister_backend
 from tempscale.testing import Contract, State, assert_conforms, assert_ulp
 
 PAGE = Path(__file__).parents[1] / "docs" / "testing.md"
-PLUGIN = Path(__file__).with_name("plugin")
 X = np.linspace(-3, 3, 13)
 GRID = np.arange(1.0, 7.0).reshape(2, 3)
 ONE = {"dtypes": ("float32",), "modes": ("eager",)}
@@ -52,18 +51,6 @@ def broken(fn, *args, **arguments):
     with pytest.raises(AssertionError) as failed:
         assert_conforms(fn, *args, **arguments)
     return str(failed.value)
-
-
-@pytest.fixture
-def strict():
-    """A fifth backend, which does what the array API standard promises and nothing else."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(PLUGIN)
-        from tempscale_strict import entry
-
-        ts.register_backend(entry, name="strict")
-        yield ts.get_backend("strict")
-        unregister_backend("strict")
 
 
 # What holds

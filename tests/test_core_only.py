@@ -9,7 +9,7 @@ HIDE = """
 import sys
 
 class Hidden:
-    names = {"torch", "tensorflow", "jax", "keras", "array_api_compat", "ml_dtypes", "typer", "rich"}
+    names = {"torch", "tensorflow", "jax", "keras", "array_api_compat", "ml_dtypes", "autograd", "typer", "rich"}
 
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in self.names:

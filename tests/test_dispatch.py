@@ -211,6 +211,12 @@ def test_an_unknown_object_is_refused_with_a_hint(value, hint):
         add(np.ones(2), value)
 
 
+def test_a_parameter_of_flax_is_refused_with_a_way_to_its_array():
+    nnx = pytest.importorskip("flax.nnx")
+    with pytest.raises(TypeError, match=r"pass the array in it, x\[\.\.\.\]"):
+        ts.softmax(nnx.Param(require("jax").asarray([1.0, 2.0])))
+
+
 def test_none_is_no_logits():
     with pytest.raises(TypeError, match=r"'logits' is builtins\.NoneType, expected an array"):
         ts.softmax(None)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import run_python
+from support import PLUGIN, run_python
 
 import tempscale as ts
 from tempscale._agnostic import OPERATIONS
@@ -21,7 +21,6 @@ from tempscale.testing.cases import groups
 from tempscale.testing.conformance import Selection, run
 from tempscale.testing.report import State
 
-PLUGIN = Path(__file__).with_name("plugin")
 PAGE = Path(__file__).parents[1] / "docs" / "backends.md"
 DEVICES = ("CPU_DEVICE", "device1")
 DTYPES = ("float32", "float64")
@@ -101,18 +100,6 @@ def test_the_command_line_finds_that_an_installed_plug_in_conforms(site, tmp_pat
 
 
 # In this process
-
-
-@pytest.fixture(scope="module")
-def strict():
-    """The plug-in's backend, registered by hand."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(PLUGIN)
-        from tempscale_strict import entry
-
-        ts.register_backend(entry, name="strict")
-        yield ts.get_backend("strict")
-        unregister_backend("strict")
 
 
 def operands(operation, dtype="float32"):

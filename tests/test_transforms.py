@@ -264,6 +264,23 @@ def test_a_compiled_function_takes_new_shapes_and_dtypes(backend):
         assert int(result["size"]) == size
 
 
+def test_torch_compiles_once_for_all_sizes(torch):
+    doubled = ts.jit(lambda state: {"x": state["x"] * 2.0, "size": state["x"].shape[0]})
+    for size in (3, 4):  # the second size makes it one that is not known
+        doubled({"x": torch.ones(size)})
+    with torch.compiler.set_stance("fail_on_recompile"):
+        for size in range(5, 20):
+            result = doubled({"x": torch.ones(size)})
+            assert result["x"].tolist() == [2.0] * size
+
+
+def test_a_compiled_function_may_first_be_called_in_a_function_that_torch_compiles(torch):
+    doubled = ts.jit(lambda state: {"x": state["x"] * 2.0, "n": 3})
+    outer = torch.compile(lambda x: doubled({"x": x})["x"] + 1.0, fullgraph=True, backend="eager")
+    for size in (2, 3):
+        assert outer(torch.ones(size)).tolist() == [3.0] * size
+
+
 def test_jit_refuses_what_is_neither_array_nor_number(backend):
     with pytest.raises(TypeError, match="jit got a str among the arguments, expected arrays and numbers"):
         ts.jit(lambda x, mode: x)(arrays_of(backend)([1.0]), "mode")

@@ -229,6 +229,8 @@ class TorchBackend(Backend):
         return mapped
 
     def jit(self, fn: ArrayFunction, *, compiler: str | None = None, unknown_dims: bool = False) -> ArrayFunction:
+        if torch.compiler.is_compiling():
+            return fn  # it becomes part of what is being compiled
         compiled: ArrayFunction = torch.compile(_with_code_of_its_own(fn), fullgraph=True, dynamic=unknown_dims or None)
 
         def call(*arrays: Array) -> Any:
