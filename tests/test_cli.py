@@ -534,3 +534,66 @@ class TestMain:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         assert done.returncode == 2
         assert done.stderr == "the command line needs typer and rich: pip install 'tempscale[cli]'\n"
+
+
+# show
+
+
+@pytest.fixture
+def rows(tmp_path):
+    path = tmp_path / "logits.npy"
+    np.save(path, np.log([[0.5, 0.25, 0.125, 0.125], [0.1, 0.2, 0.3, 0.4]]))
+    return path
+
+
+def test_show_has_a_column_of_bars_for_each_temperature(rows):
+    result = invoke("show", rows, "--temperatures", "0.5", "1", "inf")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert re.findall(r"T = \S+", lines[0]) == ["T = 0.5", "T = 1", "T = inf"]
+    shares = [re.findall(r"[\d.]+%", line) for line in lines[1:5]]
+    assert shares[0] == ["72.7%", "50%", "25%"]
+    assert shares[1] == ["18.2%", "25%", "25%"]
+    assert shares[2] == shares[3] == ["4.55%", "12.5%", "25%"]
+    assert "= 4 equal" in lines[5]
+
+
+def test_show_sums_up_the_classes_that_it_does_not_list(rows):
+    result = invoke("show", rows, "--row", "1", "--most", "1", "--temperatures", "1,2")
+    classes = [line.split()[0] for line in result.stdout.splitlines()[1:3]]
+    assert classes == ["3", "3"]  # class 3, and 3 more
+    assert "40%" in result.stdout
+    assert "60%" in result.stdout
+
+
+def test_show_draws_a_picture(rows, tmp_path):
+    pytest.importorskip("matplotlib")
+    for name, start in (("bars.png", b"\x89PNG"), ("bars.svg", b"<?xml"), ("bars.pdf", b"%PDF")):
+        result = invoke("show", rows, "--plot", tmp_path / name)
+        assert result.exit_code == 0, result.output
+        assert (tmp_path / name).read_bytes().startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--temperatures", "cold"), "'cold' is no number; write for example 0.2 0.7 1 2"),
+        (("--temperatures", "1", "nan"), "nan is not at least 0"),
+        (("--temperatures=-1",), "-1 is not at least 0"),
+        (("--row", "2"), "--row 2: the file has 2 rows, 0 to 1"),
+        (("--most", "0"), "at least one class"),
+        (("--plot", "/no/such/folder/a.png"), "name a .png, .svg or .pdf file in a folder of yours"),
+        (("--plot", "bars.txt"), "name a .png, .svg or .pdf file"),
+    ],
+)
+def test_show_says_what_is_wrong_and_ends_with_status_2(rows, options, message):
+    result = invoke("show", rows, *options)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_show_refuses_a_row_without_a_distribution(tmp_path):
+    np.save(tmp_path / "bad.npy", [[1.0, np.nan]])
+    result = invoke("show", tmp_path / "bad.npy")
+    assert result.exit_code == 2
+    assert "row 0 has NaN, +inf or nothing but -inf" in result.stderr

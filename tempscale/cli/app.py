@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +12,9 @@ from rich.console import Console
 
 from tempscale import __version__
 from tempscale.cli import conform as conforming
+from tempscale.cli import show as showing
 from tempscale.cli.errors import UsageError
+from tempscale.cli.files import read_logits
 from tempscale.cli.inventory import show_backends
 from tempscale.cli.modules import operations_of
 
@@ -42,6 +46,17 @@ def tempscale(
     ] = False,
 ) -> None:
     """Take the options that stand before the command."""
+
+
+@contextmanager
+def _usage_errors(command: str) -> Iterator[None]:
+    """End the process with status 2 and a message, if what was asked for cannot be done."""
+    try:
+        yield
+    except UsageError as error:
+        # soft_wrap: a message that is piped or searched for stays on one line
+        Console(stderr=True, highlight=False).print(f"tempscale {command}: {error}", markup=False, soft_wrap=True)
+        raise typer.Exit(2) from None
 
 
 def _names(what: str) -> typer.models.OptionInfo:
@@ -104,7 +119,7 @@ def conform(
     - 3 if something was unavailable here, unless --allow-unavailable,
     - 130 if the run was interrupted.
     """
-    try:
+    with _usage_errors("conform"):
         status = conforming.conform(
             conforming.selection(backend, op, dtype, mode, device, quick=quick),
             conforming.logits(logits, key=key, log=log),
@@ -112,11 +127,32 @@ def conform(
             operations=None if module is None else operations_of(module),
             allow_unavailable=allow_unavailable,
         )
-    except UsageError as error:
-        # soft_wrap: a message that is piped or searched for stays on one line
-        Console(stderr=True, highlight=False).print(f"tempscale conform: {error}", markup=False, soft_wrap=True)
-        status = 2
     raise typer.Exit(status)
+
+
+@app.command()
+def show(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Rows of logits, .npy or .npz.")],
+    more: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
+    temperatures: Annotated[
+        list[str] | None, typer.Option(metavar="T ...", help="Temperatures; 0.2 0.7 1 2 if there are none.")
+    ] = None,
+    row: Annotated[int, typer.Option(metavar="N", help="Which row, counted from 0.")] = 0,
+    most: Annotated[int, typer.Option(metavar="N", help="How many classes, the heaviest first.")] = 10,
+    key: Annotated[str | None, typer.Option(metavar="NAME", help="Which array of the .npz.")] = None,
+    log: Annotated[bool, typer.Option("--log", help="The file has probabilities: take their logarithm.")] = False,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it: .png, .svg, .pdf.")] = None,
+) -> None:
+    """Show what a temperature does to a row of logits.
+
+    Cold (T below 1) sharpens the distribution, hot (T above 1) flattens it. The last line, exp of the entropy, says how
+    many classes of equal probability would be as uncertain.
+    """
+    with _usage_errors("show"):
+        # the words behind `--temperatures 0.2 0.7` that are not its own are arguments
+        wanted = showing.parse_temperatures([*(temperatures or []), *(more or [])]) or (0.2, 0.7, 1.0, 2.0)
+        rows = read_logits(file, key=key, log=log)
+        showing.show(showing.distributions(rows, row=row, temperatures=wanted, most=most), plot=plot)
 
 
 @app.command()
