@@ -241,3 +241,8 @@ def test_formats_need_nothing_that_is_not_installed_with_the_core():
         "f.to_json(Report()), f.to_junit(Report()), f.to_html(Report())"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_report_in_a_shell_is_one_line_of_counts():
+    report = Report(cells=[cell(), cell(), cell(State.BROKEN)], interrupted=True)
+    assert repr(report) == "<Report: 2 held, 1 broken, 0 not applicable, 0 unavailable, interrupted>"

@@ -91,7 +91,7 @@ class Agreement:
     elements: int
 
 
-@dataclass
+@dataclass(repr=False)
 class Report:
     """All that a run found.
 
@@ -115,6 +115,10 @@ class Report:
     agreements: list[Agreement] = field(default_factory=list)
     interrupted: bool = False
     seconds: float = 0.0
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{self.count(state)} {state.value}" for state in State)
+        return f"<Report: {counts}{', interrupted' if self.interrupted else ''}>"
 
     def count(self, state: State) -> int:
         """Return how many cells are in a state."""
