@@ -1,5 +1,7 @@
 """What a temperature does to logits: the same numbers in NumPy, PyTorch, TensorFlow and JAX."""
 
+from typing import TYPE_CHECKING, Any
+
 from tempscale._agnostic import agnostic
 from tempscale._checks import checks
 from tempscale._dispatch import backend_of, explain
@@ -33,6 +35,7 @@ __all__ = [
     "kl_divergence",
     "log_softmax",
     "logsumexp",
+    "random",
     "register_backend",
     "softmax",
     "sparsemax",
@@ -41,3 +44,15 @@ __all__ = [
     "value_and_grad",
     "vmap",
 ]
+
+if TYPE_CHECKING:
+    from tempscale import random as random
+
+
+def __getattr__(name: str) -> Any:
+    """Import `tempscale.random` when it is first used: it takes a third as long as all the rest."""
+    if name == "random":
+        import importlib
+
+        return importlib.import_module("tempscale.random")
+    raise AttributeError(f"module 'tempscale' has no attribute {name!r}")

@@ -12,6 +12,7 @@ import numpy as np
 
 from tempscale.backend import Array, ArrayFunction, Backend
 from tempscale_backends.jax import natives as natives
+from tempscale_backends.jax import random as random
 
 
 class JaxBackend(Backend):
