@@ -27,7 +27,7 @@ class NumpyBackend(Backend):
     unknown_dims = False
 
     def __init__(self) -> None:
-        self.transforms = importlib.util.find_spec("autograd") is not None
+        self.transforms = _differentiates()
 
     @property
     def version(self) -> str:
@@ -123,6 +123,13 @@ def _stacked(results: list[Any], xp: Any, rows: int | None = None) -> Any:
     if isinstance(results[0], tuple):
         return tuple([_stacked(list(parts), xp, rows) for parts in zip(*results, strict=True)])
     return xp.stack(results)[:rows]
+
+
+def _differentiates() -> bool:
+    try:
+        return importlib.util.find_spec("autograd") is not None
+    except ImportError:  # a finder may refuse instead of finding nothing
+        return False
 
 
 def _differentiation() -> Any:

@@ -18,7 +18,6 @@ from tempscale_backends.numpy import traced_namespace
 from tempscale_backends.numpy.backend import NumpyBackend
 from tempscale_backends.numpy.traced_namespace import values
 
-
 with contextlib.suppress(ImportError):
     import ml_dtypes
 

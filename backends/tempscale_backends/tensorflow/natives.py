@@ -136,7 +136,9 @@ def _by_blocks(body: Callable[..., Array]) -> Callable[..., Array]:
             has_rows = isinstance(option, (tf.Tensor, tf.Variable)) and len(option.shape) == len(logits.shape)
             if not has_rows or option.shape[0] == 1:
                 return [option] * blocks
-            parts: list[Any] = tf.split(tf.ensure_shape(option, [rows, *option.shape[1:]]), sizes)
+            if option.shape[0] is None:  # one row for all, or one for each
+                option = tf.broadcast_to(option, tf.concat([[rows], tf.shape(option)[1:]], 0))
+            parts: list[Any] = tf.split(option, sizes)
             return parts
 
         parts = zip(split(logits), split(temperature), split(where), strict=True)
