@@ -54,6 +54,7 @@ def docs(session: nox.Session) -> None:
         "pytest",
         "--doctest-modules",
         "--doctest-glob=*.md",
+        "--pyargs",  # the package that is installed: its pytest plugin is imported already
         "tempscale",
         "README.md",
         "docs",

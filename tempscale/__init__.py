@@ -37,6 +37,7 @@ __all__ = [
     "logsumexp",
     "random",
     "register_backend",
+    "sample",
     "softmax",
     "sparsemax",
     "stop_gradient",
@@ -47,12 +48,18 @@ __all__ = [
 
 if TYPE_CHECKING:
     from tempscale import random as random
+    from tempscale.decoding import sample as sample
+
+_LATER = {"random": ("tempscale.random", ""), "sample": ("tempscale.decoding", "sample")}
+"""What is imported when it is first used, because it would take a third as long as all the rest."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import `tempscale.random` when it is first used: it takes a third as long as all the rest."""
-    if name == "random":
-        import importlib
+    if name not in _LATER:
+        raise AttributeError(f"module 'tempscale' has no attribute {name!r}")
+    import importlib
 
-        return importlib.import_module("tempscale.random")
-    raise AttributeError(f"module 'tempscale' has no attribute {name!r}")
+    module, attribute = _LATER[name]
+    found = importlib.import_module(module)
+    globals()[name] = getattr(found, attribute) if attribute else found
+    return globals()[name]

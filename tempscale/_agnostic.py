@@ -58,7 +58,10 @@ class Operation(Protocol, Generic[P, R]):
 def agnostic(body: Callable[P, R], /) -> Operation[P, R]: ...
 @overload
 def agnostic(
-    *, prepare: Callable[..., Any] | None = None, arrays: tuple[str, ...] = ()
+    *,
+    prepare: Callable[..., Any] | None = None,
+    arrays: tuple[str, ...] = (),
+    run_in: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[P, R]], Operation[P, R]]: ...
 def agnostic(
     body: Callable[..., Any] | None = None,
@@ -66,6 +69,7 @@ def agnostic(
     *,
     prepare: Callable[..., Any] | None = None,
     arrays: tuple[str, ...] = (),
+    run_in: Callable[..., Any] | None = None,
 ) -> Any:
     """Make a function written once on an array namespace dispatch on its array arguments.
 
@@ -80,6 +84,9 @@ def agnostic(
         native as before the body. Such a function takes no trees.
     arrays : tuple of str, optional
         Names of keyword arguments that may be lists to be made into arrays, as positional ones are.
+    run_in : callable, optional
+        ``run_in(precision, backend, run, args, kwargs) -> array``: runs the native or body, `run`, in the precision
+        that the keyword argument `precision` names. They do not see that argument.
 
     Returns
     -------
@@ -107,12 +114,15 @@ def agnostic(
     0.6931
     """
     if body is None:
-        return functools.partial(agnostic, prepare=prepare, arrays=arrays)
-    return _make_operation(body, prepare, arrays)
+        return functools.partial(agnostic, prepare=prepare, arrays=arrays, run_in=run_in)
+    return _make_operation(body, prepare, arrays, run_in)
 
 
 def _make_operation(
-    body: Callable[..., Any], prepare: Callable[..., Any] | None, arrays: tuple[str, ...]
+    body: Callable[..., Any],
+    prepare: Callable[..., Any] | None,
+    arrays: tuple[str, ...],
+    run_in: Callable[..., Any] | None,
 ) -> Operation[..., Any]:
     natives: dict[str, Callable[..., Any]] = {}
     signature = inspect.signature(body)
@@ -129,8 +139,19 @@ def _make_operation(
             args, kwargs = prepare(backend, *args, **kwargs)
         return backend, args, kwargs
 
+    def native_or_body(backend: Backend) -> Callable[..., Any]:
+        return natives.get(backend.name) or functools.partial(body, xp=backend.namespace)
+
+    def precisely(implementation: Callable[[Backend], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        precision = kwargs.pop("precision")
+        backend, args, kwargs = bind(args, kwargs)
+        assert run_in is not None
+        return run_in(precision, backend, implementation(backend), args, kwargs)
+
     @functools.wraps(body)
     def operation(*args: Any, **kwargs: Any) -> Any:
+        if run_in is not None and "precision" in kwargs:
+            return precisely(native_or_body, args, kwargs)
         backend, args, kwargs = bind(args, kwargs)
         native = natives.get(backend.name)
         if native is not None:
@@ -138,6 +159,8 @@ def _make_operation(
         return body(*args, xp=backend.namespace, **kwargs)
 
     def call_body(*args: Any, **kwargs: Any) -> Any:
+        if run_in is not None and "precision" in kwargs:
+            return precisely(lambda backend: functools.partial(body, xp=backend.namespace), args, kwargs)
         backend, args, kwargs = bind(args, kwargs)
         return body(*args, xp=backend.namespace, **kwargs)
 

@@ -13,6 +13,7 @@ from tempscale._agnostic import INJECTED, agnostic
 from tempscale._arguments import FLOATS, INTEGER_RANGES, INTEGERS, as_axis, as_float, as_temperature, same_shape
 from tempscale._checks import check_labels, check_logits, checking
 from tempscale._dispatch import backend_of, is_number
+from tempscale._precision import with_precision
 from tempscale._scaling import accurate_sum, axis_size, cast, entry_at, log_probability, scale
 from tempscale.backend import Array, Backend
 from tempscale.contracts import Contract
@@ -92,7 +93,7 @@ def _check_label_shape(backend: Backend, logits: Array, labels: Array, axis: int
         )
 
 
-@agnostic(prepare=_prepare, arrays=("temperature", "class_weights"))
+@agnostic(prepare=_prepare, arrays=("temperature", "class_weights"), run_in=with_precision(rowwise=False))
 def cross_entropy(
     logits: Array,
     labels: Array,
@@ -104,6 +105,7 @@ def cross_entropy(
     ignore_index: int | None = None,
     reduction: Literal["mean", "sum", "none"] = "mean",
     axis: int = -1,
+    precision: Literal["default", "accurate"] = "default",
     xp: Any = INJECTED,
 ) -> Array:
     """Cross-entropy of softmax(logits / T) under the labels, in nats.
@@ -128,6 +130,9 @@ def cross_entropy(
         the sum of the probabilities); "none" gives one loss per example, 0 where it is ignored.
     axis : int, default -1
         The axis of the classes.
+    precision : {"default", "accurate"}, default "default"
+        "accurate" computes in float64 and rounds once: within 1 ulp of the true value for float32. Its derivatives
+        are those of the default.
 
     Returns
     -------
@@ -140,8 +145,8 @@ def cross_entropy(
     TypeError
         As for `softmax`, and for labels that are neither integers nor floats.
     ValueError
-        As for `softmax`, and for shapes that do not fit, a smoothing outside [0, 1], an unknown reduction, an
-        `ignore_index` beside labels that are probabilities.
+        As for `softmax`, and for shapes that do not fit, a smoothing outside [0, 1], an unknown reduction or
+        precision, an `ignore_index` beside labels that are probabilities.
 
     Notes
     -----

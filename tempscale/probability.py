@@ -19,6 +19,14 @@ from tempscale._arguments import (
     same_shape,
 )
 from tempscale._checks import check_logits, checking
+from tempscale._precision import (
+    Precision,
+    entropy_value,
+    log_softmax_value,
+    logsumexp_value,
+    softmax_value,
+    with_precision,
+)
 from tempscale._scaling import (
     accurate_sum,
     cast,
@@ -48,7 +56,7 @@ _LOG_ERROR = "3*abs(z) + (3*y + 8 + log2(n)) * s + 8*L + 2*abs(l)"
 _GRADIENT_LEGEND = {"G": "(|g| + sum(p |g|)) / T", "b": "p * sum(p |g z|) / T; both 0 at the limits of T"}
 
 
-@agnostic(prepare=prepare_logits, arrays=("temperature", "where"))
+@agnostic(prepare=prepare_logits, arrays=("temperature", "where"), run_in=with_precision(softmax_value))
 def softmax(
     logits: Array,
     /,
@@ -56,6 +64,7 @@ def softmax(
     temperature: Any = 1.0,
     axis: int = -1,
     where: Array | None = None,
+    precision: Precision = "default",
     xp: Any = INJECTED,
 ) -> Array:
     """Probabilities exp(logits / T) / sum(exp(logits / T)).
@@ -72,6 +81,11 @@ def softmax(
         The axis of the classes.
     where : array of bool, optional
         Broadcasts to `logits`; False masks an entry, as -inf does.
+    precision : {"default", "accurate", "reproducible"}, default "default"
+        "accurate" computes in float64 and rounds once: within 1 ulp of the true value for float32, for logits of 16
+        bits within the rounding to their dtype. "reproducible" has the same bits in every framework, eager and
+        compiled, and is within 1 ulp too; for float16, bfloat16 and float32, up to 2^18 classes. Its derivatives
+        are those of the default. See docs/precision.md.
 
     Returns
     -------
@@ -82,10 +96,11 @@ def softmax(
     Raises
     ------
     TypeError
-        For boolean or complex logits, arrays of two frameworks, a mask that is not boolean.
+        For boolean or complex logits, arrays of two frameworks, a mask that is not boolean, float64 logits that are
+        to be "reproducible".
     ValueError
         For a negative or NaN number as temperature, an axis that does not exist or is empty, shapes that do
-        not fit.
+        not fit, an unknown precision, more than 2^18 classes that are to be "reproducible".
 
     Notes
     -----
@@ -139,7 +154,7 @@ def _softmax_reference(logits: Any, temperature: Any) -> dict[str, Any]:
     return {**q.quantities(), "value": q.p, "gradients": gradients}
 
 
-@agnostic(prepare=prepare_logits, arrays=("temperature", "where"))
+@agnostic(prepare=prepare_logits, arrays=("temperature", "where"), run_in=with_precision(log_softmax_value))
 def log_softmax(
     logits: Array,
     /,
@@ -147,13 +162,14 @@ def log_softmax(
     temperature: Any = 1.0,
     axis: int = -1,
     where: Array | None = None,
+    precision: Precision = "default",
     xp: Any = INJECTED,
 ) -> Array:
     """Log-probabilities, log(softmax(logits / T)), in nats, without the cancellation of that form.
 
     Parameters
     ----------
-    logits, temperature, axis, where
+    logits, temperature, axis, where, precision
         As for `softmax`.
 
     Returns
@@ -231,7 +247,7 @@ def _reduced(row: Array, logits: Array, axis: int, keepdims: bool, xp: Any) -> A
     return cast(row if keepdims else xp.squeeze(row, axis=axis), logits.dtype, xp)
 
 
-@agnostic(prepare=_prepare_reduction, arrays=("temperature", "where"))
+@agnostic(prepare=_prepare_reduction, arrays=("temperature", "where"), run_in=with_precision(logsumexp_value))
 def logsumexp(
     logits: Array,
     /,
@@ -240,13 +256,14 @@ def logsumexp(
     axis: int = -1,
     where: Array | None = None,
     keepdims: bool = False,
+    precision: Precision = "default",
     xp: Any = INJECTED,
 ) -> Array:
     """Logarithm of the partition function, log(sum(exp(logits / T))), in nats.
 
     Parameters
     ----------
-    logits, temperature, axis, where
+    logits, temperature, axis, where, precision
         As for `softmax`.
     keepdims : bool, default False
         Keep `axis` with size 1.
@@ -326,7 +343,7 @@ def _logsumexp_reference(logits: Any, temperature: Any) -> dict[str, Any]:
     return {**quantities, "value": value[..., 0], "gradients": gradients}
 
 
-@agnostic(prepare=_prepare_reduction, arrays=("temperature", "where"))
+@agnostic(prepare=_prepare_reduction, arrays=("temperature", "where"), run_in=with_precision(entropy_value))
 def entropy(
     logits: Array,
     /,
@@ -335,13 +352,14 @@ def entropy(
     axis: int = -1,
     where: Array | None = None,
     keepdims: bool = False,
+    precision: Precision = "default",
     xp: Any = INJECTED,
 ) -> Array:
     """Shannon entropy of softmax(logits / T), in nats (divide by log(2) for bits).
 
     Parameters
     ----------
-    logits, temperature, axis, where
+    logits, temperature, axis, where, precision
         As for `softmax`.
     keepdims : bool, default False
         Keep `axis` with size 1.

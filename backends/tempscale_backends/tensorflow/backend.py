@@ -13,6 +13,7 @@ from tempscale.backend import Array, ArrayFunction, Backend
 from tempscale_backends.tensorflow import namespace
 from tempscale_backends.tensorflow import natives as natives
 from tempscale_backends.tensorflow import random as random
+from tempscale_backends.tensorflow import sampling as sampling
 
 
 class TensorFlowBackend(Backend):

@@ -1,0 +1,108 @@
+"""Drawing tokens in TensorFlow: the body, compiled by XLA, also when it is called from a graph that is not."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from tempscale import _gumbel
+from tempscale._scaling import Reciprocal
+from tempscale.backend import Array
+from tempscale_backends.tensorflow import namespace
+
+
+@_gumbel.lookup.native("tensorflow")
+def _lookup(index: Array, *, table: str) -> Array:
+    return tf.gather(tf.constant(_gumbel.TABLES[table]), index)
+
+
+@_gumbel.float_bits.native("tensorflow")
+def _float_bits(m: Array) -> Array:
+    return tf.bitcast(tf.cast(m, tf.float32), tf.int32)
+
+
+@_gumbel.is_exactly_zero.native("tensorflow")
+def _is_exactly_zero(x: Array) -> Array:
+    # In halves: of a comparison of all bits with 0 XLA makes one of floats, which takes subnormal ones for 0.
+    halves = tf.cast(tf.bitcast(x, tf.uint16), tf.int32)
+    return (halves[..., 0] == 0) & (halves[..., 1] % 2**15 == 0)
+
+
+@_gumbel.rotated.native("tensorflow")
+def _rotated(x: Array, *, places: int) -> Array:
+    word = tf.bitcast(x, tf.uint32)
+    left = tf.bitwise.left_shift(word, tf.constant(places, tf.uint32))
+    right = tf.bitwise.right_shift(word, tf.constant(32 - places, tf.uint32))
+    return tf.bitcast(tf.bitwise.bitwise_or(left, right), tf.int32)
+
+
+# Shapes that may not be known yet
+
+
+@_gumbel.indices.native("tensorflow")
+def _indices(x: Array, *, axis: int) -> Array:
+    return tf.range(tf.shape(x)[axis])
+
+
+@_gumbel.count_to.native("tensorflow")
+def _count_to(x: Array, *, count: int) -> Array:
+    return tf.range(count)
+
+
+@_gumbel.flat_rows.native("tensorflow")
+def _flat_rows(x: Array) -> Array:
+    return tf.reshape(x, (-1, x.shape[-1] or tf.shape(x)[-1]))
+
+
+@_gumbel.batched.native("tensorflow")
+def _batched(tokens: Array, logits: Array, *, several: bool) -> Array:
+    shape = tf.concat([tf.shape(logits)[:-1], tf.shape(tokens)[1:] if several else []], 0)
+    result = tf.reshape(tf.cast(tokens, tf.int64), shape)
+    return tf.ensure_shape(result, (*logits.shape[:-1], tokens.shape[1]) if several else logits.shape[:-1])
+
+
+@_gumbel.grouped.native("tensorflow")
+def _grouped(x: Array) -> Array:
+    classes = x.shape[1]
+    if classes is not None and classes <= _gumbel.GROUPS:
+        return x[:, None, :]
+    missing = -(tf.shape(x)[1] if classes is None else classes) % _gumbel.GROUPS
+    x = tf.pad(x, [[0, 0], [0, missing]], constant_values=-float("inf"))
+    slots = (tf.shape(x) if classes is None else x.shape)[1] // _gumbel.GROUPS
+    return tf.reshape(x, (-1, slots, _gumbel.GROUPS))
+
+
+@_gumbel.shifts.native("tensorflow")
+def _shifts(entries: Array) -> _gumbel.Shifts:
+    if entries.shape[1] is not None:
+        known: _gumbel.Shifts = _gumbel.shifts.body(entries, xp=namespace)
+        return known
+    # the exponent of slots - 1 and 1 more; of no more than one slot 0
+    exponent = tf.bitcast(tf.cast(tf.shape(entries)[1] - 1, tf.float32), tf.int32) // 2**23 - 126
+    s = tf.maximum(exponent, 0)
+    one = tf.bitwise.left_shift(tf.ones_like(s), 30 - s)
+    return _gumbel.Shifts(s, 1 + s, one, (30 - s) * _gumbel.ONE, tf.cast((31 - s) * 2**15, tf.float32))
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled(operands: tuple[tf.TensorSpec, ...], *, is_factor: bool, at_zero: bool) -> Callable[..., Array]:
+    """Trace once for any number of rows and of draws; XLA then compiles for each."""
+
+    def call(x: Array, key: Array, draws: Array, rows: Array, operand: Array) -> Array:
+        temperature = _gumbel.AT_ZERO if at_zero else Reciprocal(operand) if is_factor else operand
+        return _gumbel.tokens_of_rows.body(x, key, temperature=temperature, draws=draws, rows=rows, xp=namespace)
+
+    compiled: Callable[..., Array] = tf.function(call, input_signature=operands, jit_compile=True, autograph=False)
+    return compiled
+
+
+@_gumbel.tokens_of_rows.native("tensorflow")
+def _tokens_of_rows(x: Array, key: Array, *, temperature: Any, draws: Array, rows: Array) -> Array:
+    is_factor = isinstance(temperature, float)  # an operand, so that another number does not compile again
+    operand = tf.constant(temperature, tf.float32) if is_factor else tf.convert_to_tensor(temperature)
+    operands = [tf.convert_to_tensor(given) for given in (x, key)] + [draws, rows, operand]
+    specs = tuple([tf.TensorSpec([None, *given.shape[1:]][: given.shape.rank], given.dtype) for given in operands])
+    return _compiled(specs, is_factor=is_factor, at_zero=is_factor and temperature == _gumbel.AT_ZERO)(*operands)

@@ -1,0 +1,154 @@
+"""How well drawn tokens agree across frameworks, and how well they follow softmax.
+
+Prints: mismatching tokens over many draws from the same logits on every backend, eager and compiled, against NumPy;
+tokens that change when each logit moves by one ulp, or by more; the p-value of a chi-square test for five
+distributions; and the total variation distance between softmax and what is drawn from, summed over the race itself.
+
+    python -m benchmarks.token_agreement [--draws N] [--flips N] [--samples N] [--backend NAME ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+import tempscale
+from tempscale import random
+from tempscale.decoding import DEFINITION_VERSION, sample
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+CLASSES = (2, 50, 1024, 1025, 32_000, 262_144)
+DTYPES = ("float16", "bfloat16", "float32")
+TEMPERATURES = np.array([0, 0.05, 0.3, 0.7, 1, 1.5, 3, 10, np.inf], np.float32)
+KEY = random.key(2024)
+
+Draw = Callable[[Any, Any], Any]
+
+
+def ways(name: str, count: int) -> Iterator[tuple[str, Draw]]:
+    """Draw `count` samples from logits and temperatures, in each way in which a backend runs a function."""
+    backend = tempscale.get_backend(name)
+
+    def draw(x: Any, t: Any) -> Any:
+        return sample(x, KEY, temperature=t, num_samples=count)
+
+    yield "eager", draw
+    for compiler in backend.compilers:
+        if backend.compiler_problem(compiler) is None:
+            yield compiler, backend.jit(draw, compiler=compiler)
+
+
+def mismatches(names: list[str], draws: int) -> Iterator[tuple[str, str, int, int]]:
+    """Count tokens that are not those of NumPy, for each backend and way: (backend, way, draws, mismatches)."""
+    rows = 3 * len(TEMPERATURES)
+    count = max(1, draws // (rows * len(CLASSES) * len(DTYPES)))
+    for name in names:
+        for way, _ in ways(name, count):
+            total = wrong = 0
+            for classes in CLASSES:
+                x = np.random.default_rng(classes).standard_normal((rows, classes), dtype=np.float32) * 4
+                t = np.resize(TEMPERATURES, rows)[:, None]
+                for dtype in DTYPES:
+                    given = x.astype(tempscale.get_backend("numpy").dtype(dtype))
+                    expected = sample(given, KEY, temperature=t, num_samples=count)
+                    backend, run = tempscale.get_backend(name), dict(ways(name, count))[way]
+                    found = backend.to_numpy(run(backend.asarray(given), backend.asarray(t)))
+                    total, wrong = total + found.size, wrong + int(np.count_nonzero(found != expected))
+            yield name, way, total, wrong
+
+
+def flips(draws: int, difference: float | None) -> tuple[int, int]:
+    """Count tokens that change when logits move, up or down, by one ulp or by a difference: (draws, flips)."""
+    total = flipped = 0
+    rng = np.random.default_rng(1)
+    for classes in (50, 1024, 32_000):
+        x = rng.standard_normal((50, classes), dtype=np.float32) * 3
+        up = rng.random(x.shape) < 0.5
+        if difference is None:
+            near = np.nextafter(x, np.where(up, np.float32(np.inf), np.float32(-np.inf)))
+        else:
+            near = x + np.where(up, np.float32(difference), np.float32(-difference))
+        count = -(-draws // 150)
+        one, other = (sample(given, KEY, num_samples=count) for given in (x, near))
+        total, flipped = total + one.size, flipped + int(np.count_nonzero(one != other))
+    return total, flipped
+
+
+def distributions() -> Iterator[tuple[str, np.ndarray[Any, Any], float]]:
+    """Five distributions: a name, logits, a temperature."""
+    rng = np.random.default_rng(3)
+    yield "10 classes, normal", rng.standard_normal(10, dtype=np.float32), 1.0
+    yield "100 classes, uniform", np.zeros(100, np.float32), 1.0
+    yield "1000 classes, normal", rng.standard_normal(1000, dtype=np.float32) * 2, 0.7
+    yield "1500 classes, one dominates", np.r_[np.float32(8), np.zeros(1499, np.float32)], 1.0
+    yield "5000 classes, normal", rng.standard_normal(5000, dtype=np.float32) * 2, 1.3
+
+
+def exactly(x: np.ndarray[Any, Any], t: float) -> np.ndarray[Any, Any]:
+    """Softmax in float64."""
+    e = np.exp((x.astype(np.float64) - x.max()) / t)
+    p: np.ndarray[Any, Any] = e / e.sum()
+    return p
+
+
+def chi_square(x: np.ndarray[Any, Any], t: float, draws: int) -> float:
+    """Return the p-value of the draws; classes that are expected less than 10 times are taken together."""
+    from scipy.stats import chi2
+
+    counts = np.zeros(len(x), np.int64)
+    parts = 8
+    for part in range(parts):
+        tokens = sample(x, random.fold_in(KEY, part), temperature=t, num_samples=draws // parts)
+        counts += np.bincount(tokens, minlength=len(x))
+    expected = exactly(x, t) * counts.sum()
+    rare = expected < 10
+    observed = np.append(counts[~rare], counts[rare].sum())
+    wanted = np.append(expected[~rare], expected[rare].sum())
+    kept = wanted > 0
+    statistic = float((((observed - wanted) ** 2)[kept] / wanted[kept]).sum())
+    return float(chi2.sf(statistic, kept.sum() - 1))
+
+
+def total_variation(x: np.ndarray[Any, Any], t: float) -> float:
+    """Return how far what is drawn from is from softmax, but for the noise, which is the same for all classes.
+
+    A group is drawn by 2^-(its score before the noise), and within it an entry by 2^-(its own).
+    """
+    from tempscale import _gumbel
+
+    with np.errstate(all="ignore"):
+        factor = _gumbel.factor_of_number(t)
+        field = _gumbel.prepared(_gumbel.grouped(x[None]), factor, np)
+        group = np.where(field.empty, 0, 2.0 ** -(field.start / _gumbel.ONE))
+        own = _gumbel.scaled(field.best[:, None] - field.entries, field.entries, factor, 2.0**30, np) / _gumbel.ONE
+        entry = np.where(field.entries == -np.inf, 0, 2.0**-own)
+        p = group[:, None] / group.sum() * entry / np.maximum(entry.sum(1, keepdims=True), 1e-300)
+    return float(abs(p.reshape(-1)[: len(x)] - exactly(x, t)).sum() / 2)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--backend", nargs="+", default=["numpy", "torch", "tensorflow", "jax"])
+    parser.add_argument("--draws", type=int, default=1_000_000, help="of each backend, in each way")
+    parser.add_argument("--flips", type=int, default=100_000, help="draws under a difference of the logits")
+    parser.add_argument("--samples", type=int, default=2_000_000, help="of each distribution")
+    options = parser.parse_args()
+    print(f"definition version {DEFINITION_VERSION}")
+    for name, x, t in distributions():
+        print(f"{name:30} T={t}  total variation {total_variation(x, t):.1e}", end="  ", flush=True)
+        print(f"chi-square p {chi_square(x, t, options.samples):.2f} in {options.samples} draws", flush=True)
+    for difference in (None, 1e-5, 1e-4):
+        total, flipped = flips(options.flips, difference)
+        what = "1 ulp" if difference is None else f"{difference:g}"
+        print(f"logits differ by {what:6} {flipped} of {total} tokens change, {flipped / total:.1e}", flush=True)
+    for name, way, total, wrong in mismatches(options.backend, options.draws):
+        print(f"{name:11}{way:31}{wrong} mismatches in {total} draws", flush=True)
+
+
+if __name__ == "__main__":
+    main()
