@@ -41,7 +41,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Types, strictly, over both packages and the plug-in, with the frameworks' own types beside them."""
-    session.install(*PINNED, ".[all-cpu]", "array-api-strict", "mypy")
+    session.install(*PINNED, ".[all-cpu,testing]", "array-api-strict", "mypy")
     session.run("mypy")
     session.run("mypy", "tests/plugin/tempscale_strict")
 
