@@ -205,9 +205,10 @@ def rotated(x: Array, /, *, places: int, xp: Any = INJECTED) -> Array:
     return xp.bitwise_or(xp.bitwise_left_shift(x, places), low)
 
 
-def threefry(key: tuple[Array, Array], x0: Array, x1: Array) -> tuple[Array, Array]:
+@agnostic
+def threefry(k0: Array, k1: Array, x0: Array, x1: Array, /, *, xp: Any = INJECTED) -> tuple[Array, Array]:
     """Return the two words of a counter, all in int32."""
-    return block(key, x0, x1, lambda x, places: rotated(x, places=places))
+    return block((k0, k1), x0, x1, lambda x, places: rotated(x, places=places))
 
 
 def signed_words(key: Array, xp: Any) -> tuple[Array, Array]:
@@ -220,13 +221,13 @@ def signed_words(key: Array, xp: Any) -> tuple[Array, Array]:
 def subkeys(key: tuple[Array, Array], draws: Array, rows: Array, xp: Any) -> tuple[Array, Array]:
     """Return the key of each draw from each row, of shape (rows, draws)."""
     zero = xp.zeros_like(rows[:, None] + draws[None, :])
-    return threefry(key, zero + draws[None, :], zero + rows[:, None])
+    return threefry(*key, zero + draws[None, :], zero + rows[:, None])
 
 
 def group_words(key: tuple[Array, Array], groups: Array, xp: Any) -> Array:
     """Return a word for each group, on a new last axis. The two words of a block go to groups 512 apart."""
     at = groups[: GROUPS // 2]
-    y0, y1 = threefry((key[0][..., None], key[1][..., None]), xp.zeros_like(at), at)
+    y0, y1 = threefry(key[0][..., None], key[1][..., None], xp.zeros_like(at), at)
     more = groups.shape[0] - GROUPS // 2
     return y0 if more <= 0 else xp.concat([y0, y1[..., :more]], axis=-1)
 
@@ -234,7 +235,7 @@ def group_words(key: tuple[Array, Array], groups: Array, xp: Any) -> Array:
 def slot_words(key: tuple[Array, Array], slots: Array, xp: Any) -> Array:
     """Return a word for each slot, on a new axis 1."""
     at = (slots + GROUPS // 2)[:, None]
-    return threefry((key[0][:, None, :], key[1][:, None, :]), xp.zeros_like(at), at)[0]
+    return threefry(key[0][:, None, :], key[1][:, None, :], xp.zeros_like(at), at)[0]
 
 
 # Temperature

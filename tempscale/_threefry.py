@@ -125,11 +125,32 @@ def _host_blocks(
     k0, k1 = key[..., 0:1], key[..., 1:2]
     for start in range(0, count, BLOCK):
         i = np.arange(start, min(start + BLOCK, count), dtype=np.uint32)
-        yield slice(start, start + BLOCK), block((k0, k1), np.full_like(i, stream), i, _rotate_unsigned)
+        yield slice(start, start + BLOCK), host_block((k0, k1), np.full_like(i, stream), i)
 
 
-def _rotate_unsigned(x: Array, places: int) -> Array:
-    return (x << places) | (x >> (32 - places))
+# As arrays, because NumPy takes longer to convert a Python number than to shift a thousand words.
+_HOST_SHIFTS = [[(np.array(r, np.uint32), np.array(32 - r, np.uint32)) for r in four] for four in _ROTATIONS]
+_HOST_GROUPS = np.arange(1, 6, dtype=np.uint32)
+
+
+def host_block(
+    key: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]], x0: np.ndarray[Any, Any], x1: np.ndarray[Any, Any]
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """`block` of uint32 arrays in NumPy, in place: two thirds of the time."""
+    keys = (*key, key[0] ^ key[1] ^ np.uint32(_PARITY))
+    shape = np.broadcast_shapes(key[0].shape, x0.shape, x1.shape)
+    x0, x1 = [np.add(x, k, out=np.empty(shape, np.uint32)) for x, k in zip((x0, x1), keys, strict=False)]
+    low = np.empty(shape, np.uint32)
+    for group in range(5):
+        for left, right in _HOST_SHIFTS[group % 2]:
+            x0 += x1
+            np.right_shift(x1, right, out=low)
+            x1 <<= left
+            x1 |= low
+            x1 ^= x0
+        x0 += keys[(group + 1) % 3]
+        x1 += keys[(group + 2) % 3] + _HOST_GROUPS[group]
+    return x0, x1
 
 
 # Words as numbers

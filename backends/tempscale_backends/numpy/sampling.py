@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tempscale import _gumbel
+from tempscale._threefry import host_block
 from tempscale.backend import Array
 
 BLOCK = 2**15
@@ -21,6 +22,13 @@ def _lookup(index: Array, *, table: str) -> Array:
 @_gumbel.float_bits.native("numpy")
 def _float_bits(m: Array) -> Array:
     return m.astype(np.float32).view(np.int32)
+
+
+@_gumbel.threefry.native("numpy")
+def _rounds(*words: Array) -> tuple[Array, Array]:
+    k0, k1, x0, x1 = [word.view(np.uint32) for word in words]
+    y0, y1 = host_block((k0, k1), x0, x1)
+    return y0.view(np.int32), y1.view(np.int32)
 
 
 @_gumbel.no_token.native("numpy")
