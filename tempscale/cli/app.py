@@ -12,6 +12,7 @@ from rich.console import Console
 
 from tempscale import __version__
 from tempscale.cli import conform as conforming
+from tempscale.cli import sample as sampling
 from tempscale.cli import show as showing
 from tempscale.cli.errors import UsageError
 from tempscale.cli.files import read_logits
@@ -153,6 +154,34 @@ def show(
         wanted = showing.parse_temperatures([*(temperatures or []), *(more or [])]) or (0.2, 0.7, 1.0, 2.0)
         rows = read_logits(file, key=key, log=log)
         showing.show(showing.distributions(rows, row=row, temperatures=wanted, most=most), plot=plot)
+
+
+@app.command()
+def sample(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Rows of logits, .npy or .npz.")],
+    temperature: Annotated[float, typer.Option(metavar="T", help="At least 0; inf is the other limit.")] = 1.0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the key; from 0 to 2^64 - 1.")] = 0,
+    draws: Annotated[int, typer.Option(metavar="N", help="How many tokens of each row.")] = 1,
+    backend: Annotated[_Names, typer.Option(metavar="NAME", help="Which; all that are installed otherwise.")] = None,
+    compiled: Annotated[bool, typer.Option("--compiled", help="By each backend's compilers, too.")] = False,
+    key: Annotated[str | None, typer.Option(metavar="NAME", help="Which array of the .npz.")] = None,
+    log: Annotated[bool, typer.Option("--log", help="The file has probabilities: take their logarithm.")] = False,
+) -> None:
+    """Draw tokens from logits on every backend, and say whether they are identical.
+
+    The exit status is 0 if they are, 1 if not, 2 for a mistake in the command or a file that cannot be read.
+    A token of -1 is that of a row with NaN, with +inf or with nothing but -inf.
+    """
+    with _usage_errors("sample"):
+        status = sampling.sample(
+            read_logits(file, key=key, log=log),
+            temperature=temperature,
+            seed=seed,
+            draws=draws,
+            backends=conforming.split_names(backend, "--backend"),
+            compiled=compiled,
+        )
+    raise typer.Exit(status)
 
 
 @app.command()

@@ -21,7 +21,7 @@ from tempscale.testing import conformance
 from tempscale.testing.formats import to_html, to_json, to_junit
 from tempscale.testing.report import Report
 
-__all__ = ["Destinations", "conform", "logits", "selection"]
+__all__ = ["Destinations", "conform", "logits", "selection", "split_names"]
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ def selection(
     """Return what the options select; an option that was not given selects everything."""
     everything = conformance.Selection()
     return conformance.Selection(
-        backends=_split(backends, "--backend"),
-        operations=_split(operations, "--op"),
-        dtypes=_split(dtypes, "--dtype") or everything.dtypes,
-        modes=_split(modes, "--mode") or everything.modes,
-        devices=_split(devices, "--device"),
+        backends=split_names(backends, "--backend"),
+        operations=split_names(operations, "--op"),
+        dtypes=split_names(dtypes, "--dtype") or everything.dtypes,
+        modes=split_names(modes, "--mode") or everything.modes,
+        devices=split_names(devices, "--device"),
         quick=quick,
     )
 
@@ -94,7 +94,8 @@ def conform(
     return status or (2 if any(problems) else 0)
 
 
-def _split(given: Sequence[str] | None, option: str) -> tuple[str, ...] | None:
+def split_names(given: Sequence[str] | None, option: str) -> tuple[str, ...] | None:
+    """Return the names of an option that is repeated, or has several with commas; None if it is not given."""
     if not given:
         return None
     names = [name.strip() for text in given for name in text.split(",")]
