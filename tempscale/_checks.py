@@ -85,13 +85,15 @@ def check_temperature(backend: Backend, temperature: Array, name: str) -> None:
     _refuse(~(values >= 0), values, name, "a temperature is at least 0")
 
 
-def check_labels(backend: Backend, labels: Array, classes: int, ignore_index: int | None, *, mean: bool) -> None:
+def check_labels(
+    backend: Backend, labels: Array, classes: int, ignore_index: int | None, *, mean: bool, name: str = "labels"
+) -> None:
     """Raise for an integer label that is no class, and before a mean over labels that are all ignored."""
-    values = values_of(backend, labels, "labels")
+    values = values_of(backend, labels, name)
     ignored = np.zeros(values.shape, bool) if ignore_index is None else values == ignore_index
-    _refuse(~ignored & ((values < 0) | (values >= classes)), values, "labels", f"there are {classes} classes")
+    _refuse(~ignored & ((values < 0) | (values >= classes)), values, name, f"there are {classes} classes")
     if mean and values.size and np.all(ignored):
-        raise ValueError(f"labels are all {ignore_index}, the ignore_index: the mean over none is NaN")
+        raise ValueError(f"{name} are all {ignore_index}, the ignore_index: the mean over none is NaN")
 
 
 def _refuse(wrong: np.ndarray[Any, Any], values: np.ndarray[Any, Any], name: str, why: str) -> None:

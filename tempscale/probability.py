@@ -1,4 +1,4 @@
-"""Logits to probabilities, and what is said about them: softmax, log_softmax, logsumexp, entropy, kl_divergence."""
+"""Logits to probabilities, and what is said about them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from tempscale import _wide
 from tempscale._agnostic import INJECTED, agnostic
 from tempscale._arguments import (
+    INTEGERS,
     as_axis,
     as_float,
     as_mask,
@@ -18,7 +19,8 @@ from tempscale._arguments import (
     prepare_logits,
     same_shape,
 )
-from tempscale._checks import check_logits, checking
+from tempscale._checks import check_labels, check_logits, checking
+from tempscale._dispatch import backend_of, is_number
 from tempscale._precision import (
     Precision,
     entropy_value,
@@ -29,7 +31,9 @@ from tempscale._precision import (
 )
 from tempscale._scaling import (
     accurate_sum,
+    axis_size,
     cast,
+    entry_at,
     log_probability,
     log_total,
     offset,
@@ -42,7 +46,7 @@ from tempscale.arrays import stop_gradient
 from tempscale.backend import Array, Backend
 from tempscale.contracts import Contract
 
-__all__ = ["entropy", "kl_divergence", "log_softmax", "logsumexp", "softmax"]
+__all__ = ["entropy", "kl_divergence", "log_prob", "log_softmax", "logsumexp", "softmax"]
 
 _LEGEND = {"z": "(logits - max) / T", "p": "softmax, exactly"}
 _LOG_LEGEND = {
@@ -207,16 +211,19 @@ def log_softmax(
     return cast(log_probability(scale(logits, temperature, axis, where, xp), axis, xp), logits.dtype, xp)
 
 
+_LOG_SOFTMAX_GRADIENTS = {
+    "logits": "((3*abs(z) + 3*y + 20 + 2*log2(n)) * p*G + 4*abs(g)*r) * u + tiny * (1 + G)",
+    "temperature": (
+        "sum(abs(z) * ((3*abs(z) + 3*y + 28 + 3*log2(n)) * p*G + (12 + log2(n)) * abs(g)*r)) * u"
+        " + tiny * (1 + n * sum(abs(z) * G))"
+    ),
+}
+
+
 @log_softmax.specified_by(
     Contract(
         f"({_LOG_ERROR}) * u + tiny",
-        gradients={
-            "logits": "((3*abs(z) + 3*y + 20 + 2*log2(n)) * p*G + 4*abs(g)*r) * u + tiny * (1 + G)",
-            "temperature": (
-                "sum(abs(z) * ((3*abs(z) + 3*y + 28 + 3*log2(n)) * p*G + (12 + log2(n)) * abs(g)*r)) * u"
-                " + tiny * (1 + n * sum(abs(z) * G))"
-            ),
-        },
+        gradients=_LOG_SOFTMAX_GRADIENTS,
         legend={**_LOG_LEGEND, "r": "1/T, 0 at the limits", "G": "sum(|g|) * r"},
     )
 )
@@ -234,6 +241,119 @@ def _log_softmax_reference(logits: Any, temperature: Any) -> dict[str, Any]:
         }
 
     return {**q.quantities(), "value": q.log_p, "gradients": gradients}
+
+
+def _prepare_log_prob(
+    backend: Backend, logits: Array, tokens: Array, /, **options: Any
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    (logits,), options = prepare_logits(backend, logits, **options)
+    if is_number(tokens):
+        tokens = backend.asarray(tokens, like=logits)
+    if backend.dtype_name(tokens) not in INTEGERS:
+        raise TypeError(
+            f"tokens is {backend.dtype_name(tokens)}, expected integers: the classes whose probability to take"
+        )
+    given, (*batch, classes) = backend.shape(tokens), backend.shape(logits)
+    if not same_shape(given[: len(batch)], tuple(batch)) or len(given) > len(batch) + 1:
+        raise ValueError(
+            f"tokens has shape {given}, expected {tuple(batch)}, one per row of logits of shape {(*batch, classes)}, "
+            "or several on one more axis"
+        )
+    if checking():
+        check_labels(backend, tokens, logits.shape[-1], None, mean=False, name="tokens")
+    options.pop("axis")
+    return (logits, tokens), options
+
+
+@agnostic(prepare=_prepare_log_prob, arrays=("temperature", "where"), run_in=with_precision(rowwise=False))
+def log_prob(
+    logits: Array,
+    tokens: Array,
+    /,
+    *,
+    temperature: Any = 1.0,
+    where: Array | None = None,
+    precision: Precision = "default",
+    xp: Any = INJECTED,
+) -> Array:
+    """Log-probabilities of classes that were drawn, log(softmax(logits / T)) at these, in nats.
+
+    Parameters
+    ----------
+    logits : array
+        Floats or integers of shape (..., classes).
+    tokens : array
+        Integers of shape (...), one class per row; or of shape (..., k), several per row, as `sample` draws them
+        with ``num_samples``.
+    temperature, where, precision
+        As for `softmax`. Give what the tokens were drawn with: both change the distribution.
+
+    Returns
+    -------
+    array
+        Of the shape of `tokens`, the dtype and device of `logits`. A masked class has -inf; an index of no class, as
+        -1, has NaN, and so has a row that is invalid for `softmax`.
+
+    Raises
+    ------
+    TypeError
+        For tokens that are not integers; otherwise as for `softmax`.
+    ValueError
+        For tokens whose shape does not fit; otherwise as for `softmax`.
+
+    Notes
+    -----
+    These are the entries of `log_softmax` at the tokens, which are accurate also where one class dominates.
+
+    (numeric contract)
+
+    Examples
+    --------
+    >>> import tempscale
+    >>> from tempscale import random
+    >>> logits = [[0.0, 1.0, 2.0], [5.0, 0.0, 0.0]]
+    >>> tokens = tempscale.sample(logits, random.key(0), temperature=0.7)
+    >>> tempscale.log_prob(logits, tokens, temperature=0.7).round(4)
+    array([-0.2601, -0.0016])
+    """
+    axis = len(logits.shape) - 1
+    log_p = log_probability(scale(logits, temperature, axis, where, xp), axis, xp)
+    several = len(tokens.shape) == len(logits.shape)
+    backend = backend_of(tokens)
+    # widened first: tokens of 8 bits could not be compared with 300 classes
+    index = cast(tokens, backend.dtype(backend.default_index()), xp)
+    index = index if several else xp.expand_dims(index, axis=axis)
+    valid = (index >= 0) & (index < axis_size(log_p, axis=axis))
+    found = xp.where(valid, entry_at(log_p, xp.where(valid, index, xp.zeros_like(index)), axis=axis), math.nan)
+    return cast(found if several else xp.squeeze(found, axis=axis), logits.dtype, xp)
+
+
+@log_prob.specified_by(
+    Contract(
+        "sum(w * E) * u + tiny",
+        gradients=_LOG_SOFTMAX_GRADIENTS,
+        legend={
+            **_LOG_LEGEND,
+            "w": "1 at the token, 0 elsewhere",
+            "E": "the bound of log_softmax in units of u",
+            "r": "1/T, 0 at the limits",
+            "g": "the cotangent at the token, 0 elsewhere",
+            "G": "sum(|g|) * r",
+        },
+    )
+)
+def _log_prob_reference(logits: Any, labels: Any, temperature: Any) -> dict[str, Any]:
+    q = _wide.Partition(logits, temperature)
+    index = labels[..., None]
+    drawn = (index == np.arange(q.n)) + 0 * q.r
+    drawn = np.where((index < 0) | (index >= q.n), np.nan, drawn)
+    full = _log_softmax_reference(logits, temperature)
+
+    def gradients(g: Any) -> dict[str, Any]:
+        return dict(full["gradients"](drawn * g[..., None]))
+
+    value = _wide.row_sum(np.where(drawn == 0, 0, drawn * q.log_p))[..., 0]
+    return {**full, "w": drawn, "value": value, "gradients": gradients}
 
 
 def _prepare_reduction(
