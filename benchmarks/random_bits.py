@@ -1,9 +1,11 @@
 """Random numbers from a key, against each framework's own generator and against JAX's.
 
 Prints, for each framework, way of running, operation and size, the time as a multiple of that of the framework's own
-counter-based generator in the same turn, and as a multiple of that of the compiled function of `jax.random`; and the
-time per number. Own generators: `numpy.random.Philox`, `tf.random.stateless_*`, `jax.random`; PyTorch has none that is
-stateless, so it is a generator that is seeded each time.
+counter-based generator in the same turn, and as a multiple of that of the compiled function of `jax.random`; and which
+part of it a function takes that is called the same way and returns its key.
+
+Own generators: `numpy.random.Philox`, `tf.random.stateless_*`, `jax.random`; PyTorch has none that is stateless, so it
+is a generator that is seeded each time.
 
     python -m benchmarks.random_bits [--backend NAME ...] [--size N ...] [--markdown]
 """
@@ -19,11 +21,11 @@ from typing import Any
 import numpy as np
 
 import tempscale
-from benchmarks._measure import ratios, seconds_per_call
+from benchmarks._measure import Contender, ratios
 from tempscale import random
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-SIZES = (2**10, 2**22)
+SIZES = (2**10, 2**20)
 OPERATIONS = ("bits", "uniform", "normal")
 KEY = random.key(42)
 
@@ -116,10 +118,10 @@ class Row:
     size: int
     own: float
     jax: float
-    nanoseconds: float
+    call: float
 
     def cells(self) -> tuple[str, ...]:
-        figures = (f"{self.own:.2f}", f"{self.jax:.2f}", f"{self.nanoseconds:.2f}")
+        figures = (f"{self.own:.2f}", f"{self.jax:.2f}", f"{self.call:.2f}")
         return (self.backend, self.way, self.operation, str(self.size), *figures)
 
 
@@ -138,10 +140,12 @@ def rows(names: list[str], sizes: list[int]) -> Iterator[Row]:
                     own = _at(peer.own[operation], size)
                     # what PyTorch compiles has no generators
                     own = own if name == "torch" else compiled(own)
+                    call = compiled(_returned)
                     yield _row(
                         (name, way, operation, size),
                         lambda ours=ours, peer=peer, key=key: peer.wait(ours(key)),
                         lambda own=own, peer=peer, key=key: peer.wait(own(key)),
+                        lambda call=call, peer=peer, key=key: peer.wait(call(key)),
                         lambda theirs=theirs, jax_key=jax_key: theirs(jax_key).block_until_ready(),
                     )
 
@@ -150,15 +154,17 @@ def _at(draw: Draw, size: int) -> Callable[[Any], Any]:
     return lambda key: draw(key, size)
 
 
-def _row(
-    labels: tuple[str, str, str, int], ours: Callable[[], Any], own: Callable[[], Any], theirs: Callable[[], Any]
-) -> Row:
-    # each turn has all three; what counts is ours over each of the others
-    found = ratios(ours, {"own": own, "jax": theirs}, seconds=1.0)
-    return Row(*labels, 1 / found["own"], 1 / found["jax"], seconds_per_call(ours, calls=1) / labels[-1] * 1e9)
+def _returned(key: Any) -> Any:
+    return key
 
 
-HEADINGS = ("framework", "way", "operation", "numbers", "time / own", "time / jax.jit", "ns a number")
+def _row(labels: tuple[str, str, str, int], ours: Contender, own: Contender, call: Contender, theirs: Contender) -> Row:
+    # each turn has all four; what counts is ours over each of the others
+    found = ratios(ours, {"own": own, "jax": theirs, "call": call}, seconds=1.0)
+    return Row(*labels, 1 / found["own"], 1 / found["jax"], found["call"])
+
+
+HEADINGS = ("framework", "way", "operation", "numbers", "time / own", "time / jax.jit", "call / time")
 
 
 def main() -> None:

@@ -4,22 +4,59 @@ A function draws from a key, and from the same key always the same: split a key 
 use each once. `bits` and `uniform` are `jax.random.bits` and `jax.random.uniform` (Threefry-2x32-20, partitionable) bit
 for bit, and so is what `key`, `split` and `fold_in` make. The other distributions have definitions of their own, in
 integers or in float64 operations that IEEE 754 rounds alike everywhere; they are in the docstrings.
+
+These parameters and errors are the same in every function; the docstrings of the functions have what else there is.
+
+Parameters
+----------
+key : Key or array
+    What `key` makes, or an integer array of shape (2,) of any framework: uint32, int32 or int64 that hold the bit
+    patterns of the words; or one of JAX's typed keys (threefry2x32).
+shape : int or sequence of int
+    Of the result, which has at most 2^32 entries.
+dtype : str or dtype
+    Of the result: where nothing else is said "float32", which is the default, float16, bfloat16 or float64. The default
+    is the same on every framework, so that the results are.
+like : array, optional
+    Decides framework and device, where no array among the other arguments does; NumPy without any.
+
+Raises
+------
+TypeError
+    If `key` is no key, arrays of two frameworks meet, or the framework has no such dtype: 64 bits in JAX without x64.
+ValueError
+    If `shape` is no shape.
 """
 
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from tempscale import _quantiles, _threefry
 from tempscale._agnostic import INJECTED, Operation, agnostic
-from tempscale._arguments import FLOATS, INTEGER_RANGES, INTEGERS
-from tempscale._dispatch import backend_of, call_backend, is_number, is_sequence, unwrap
+from tempscale._arguments import FLOATS, INTEGERS
+from tempscale._dispatch import backend_of, is_number
+from tempscale._random_arguments import (
+    Key,
+    as_array,
+    as_axis,
+    as_dtype,
+    as_integer,
+    as_shape,
+    as_weights,
+    check_fit,
+    check_integers,
+    check_order,
+    described,
+    float_bound,
+    integer_bound,
+    known_shape,
+    resolve_key,
+)
 from tempscale._registry import constant_while_tracing
 from tempscale.backend import Array, Backend
 
@@ -43,9 +80,6 @@ __all__ = [
 DRAWS: list[Operation[..., Any]] = []
 """What computes, without arguments to check: from a key, an array of two integers. Backends compile these."""
 
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-_KEY_DTYPES = ("int32", "uint32", "int64")
 _BITS = ("uint8", "uint16", "uint32", "uint64")
 
 
@@ -56,26 +90,6 @@ def _draw(body: Callable[..., Any]) -> Operation[..., Any]:
 
 
 # Keys
-
-
-@dataclass(frozen=True)
-class Key:
-    """A key on the host, which every backend accepts: two words of 32 bits. Make one with `key`.
-
-    In a compiled function it is a constant. To have a compiled function take keys as arguments, give it arrays:
-    ``tempscale.convert(np.asarray(key), like=x)``.
-    """
-
-    high: int
-    low: int
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        if copy is False:
-            raise ValueError("a key has no array in memory: it cannot be converted without a copy")
-        return np.array([self.high, self.low], np.uint32 if dtype is None else dtype)
-
-    def __repr__(self) -> str:
-        return f"tempscale.random.key({hex(self.high << 32 | self.low)})"
 
 
 def key(seed: int) -> Key:
@@ -98,11 +112,6 @@ def key(seed: int) -> Key:
     ValueError
         If it is negative or has more than 64 bits.
 
-    Notes
-    -----
-    Where a key is asked for, an integer array of shape (2,) of any framework will do as well: uint32, int32 or
-    int64 that hold the bit patterns of the words; and JAX's typed keys (threefry2x32).
-
     Examples
     --------
     >>> from tempscale import random
@@ -112,7 +121,7 @@ def key(seed: int) -> Key:
     >>> numpy.asarray(random.key(42))
     array([ 0, 42], dtype=uint32)
     """
-    number = _integer(seed, "seed")
+    number = as_integer(seed, "seed")
     if not 0 <= number < 2**64:
         raise ValueError(f"seed is {number}, expected an integer from 0 to 2**64 - 1: seed % 2**64 is one")
     return Key(number >> 32, number & _threefry.MASK)
@@ -121,10 +130,10 @@ def key(seed: int) -> Key:
 def split(key: Key | Array, num: int | Sequence[int] = 2, *, like: Array | None = None) -> Any:
     """Make keys of a key, as `jax.random.split` does: key i is both words of the counter (0, i).
 
+    Parameters and errors that are not listed: see `tempscale.random`.
+
     Parameters
     ----------
-    key : Key or array
-        See `key`.
     num : int or sequence of int, default 2
         How many, or the shape of an array of keys.
     like : array, optional
@@ -139,7 +148,7 @@ def split(key: Key | Array, num: int | Sequence[int] = 2, *, like: Array | None 
     Raises
     ------
     TypeError, ValueError
-        If `key` is none, or `num` is no shape.
+        If `num` is no shape.
 
     Examples
     --------
@@ -148,21 +157,21 @@ def split(key: Key | Array, num: int | Sequence[int] = 2, *, like: Array | None 
     >>> one
     tempscale.random.key(0x6b20015999ba4efe)
     """
-    shape = _shape(num, "num")
+    shape = as_shape(num, "num")
     if isinstance(key, Key) and like is None:
         made = [Key(high, low) for high, low in _on_host(key.high, key.low, math.prod(shape))]
         return _nested(made, shape)
-    _, given, raw = _key_array(key, like)
+    _, given, raw = resolve_key(key, like)
     return _threefry.key_like(_split(raw, shape=shape), given)
 
 
 def fold_in(key: Key | Array, data: int | Array, *, like: Array | None = None) -> Any:
     """Make a key of a key and a number, as `jax.random.fold_in` does: both words of the counter (0, data).
 
+    Parameters and errors that are not listed: see `tempscale.random`.
+
     Parameters
     ----------
-    key : Key or array
-        See `key`.
     data : int or array
         A number from 0 to 2^32 - 1, or a 0-d integer array, of which the low 32 bits count: the number of a step,
         which a compiled function can take as an argument.
@@ -178,7 +187,7 @@ def fold_in(key: Key | Array, data: int | Array, *, like: Array | None = None) -
     Raises
     ------
     TypeError, ValueError
-        If `key` is none, or `data` is no integer in range.
+        If `data` is no integer in range.
 
     Examples
     --------
@@ -188,16 +197,16 @@ def fold_in(key: Key | Array, data: int | Array, *, like: Array | None = None) -
     """
     number = is_number(data)
     if number:
-        data = _integer(data, "data")
+        data = as_integer(data, "data")
         if not 0 <= data < 2**32:
             raise ValueError(f"data is {data}, expected an integer from 0 to 2**32 - 1, or an array")
         if isinstance(key, Key) and like is None:
             return Key(*_on_host(key.high, key.low, 1, data)[0])
-    backend, given, raw = _key_array(key, like, *(() if number else (data,)))
+    backend, given, raw = resolve_key(key, like, *(() if number else (data,)))
     if number:
         data = backend.asarray(data - 2**32 if data >= 2**31 else data, dtype="int32", like=raw)
     elif backend.dtype_name(data) not in INTEGERS or backend.shape(data) != ():
-        raise TypeError(f"data is {_described(backend, data)}, expected an integer or a 0-d array of integers")
+        raise TypeError(f"data is {described(backend, data)}, expected an integer or a 0-d array of integers")
     return _threefry.key_like(_fold(raw, data), given)
 
 
@@ -205,7 +214,7 @@ def fold_in(key: Key | Array, data: int | Array, *, like: Array | None = None) -
 def _on_host(high: int, low: int, count: int, start: int = 0) -> tuple[tuple[int, int], ...]:
     """Return both words of the counters (0, start + i), in Python's numbers."""
     i = np.arange(start, start + count, dtype=np.uint32)
-    y0, y1 = _threefry.block((np.array([high], np.uint32), np.array([low], np.uint32)), np.zeros_like(i), i)
+    y0, y1 = _threefry.host_block(tuple(np.array([[high], [low]], np.uint32)), np.zeros(1, np.uint32), i)
     return tuple(zip(y0.tolist(), y1.tolist(), strict=True))
 
 
@@ -234,29 +243,18 @@ def _fold(key: Array, data: Array, /, *, xp: Any = INJECTED) -> Array:
 def bits(key: Key | Array, shape: Any = (), dtype: Any = "uint32", *, like: Array | None = None) -> Array:
     """Draw random bits: `jax.random.bits`, bit for bit.
 
+    Parameters and errors that are not listed: see `tempscale.random`.
+
     Parameters
     ----------
-    key : Key or array
-        See `key`.
-    shape : int or sequence of int, default ()
-        Of the result; at most 2^32 entries.
     dtype : str or dtype, default "uint32"
         uint8, uint16, uint32 or uint64.
-    like : array, optional
-        Decides framework and device, where the key does not; NumPy without either.
 
     Returns
     -------
     array
         Entry i, in row-major order, is y0 ^ y1 of the counter (0, i), its low bits for the narrower dtypes; for
         uint64 it is y0 * 2^32 + y1.
-
-    Raises
-    ------
-    TypeError
-        If `key` is none, or the framework has no such dtype (uint64 in JAX without x64).
-    ValueError
-        If `shape` is none.
 
     References
     ----------
@@ -269,8 +267,21 @@ def bits(key: Key | Array, shape: Any = (), dtype: Any = "uint32", *, like: Arra
     >>> random.bits(random.key(0), (2,))
     array([4070199207, 4202968722], dtype=uint32)
     """
-    backend, _, raw = _key_array(key, like)
-    return _bits(raw, shape=_shape(shape), dtype=_dtype(backend, dtype, _BITS))
+    return _drawn(_bits, key, shape, dtype, like, _BITS)
+
+
+def _drawn(
+    draw: Operation[..., Any],
+    key: Any,
+    shape: Any,
+    dtype: Any,
+    like: Any,
+    allowed: tuple[str, ...] = FLOATS,
+    **options: Any,
+) -> Array:
+    """Check the arguments that draws have in common, and draw."""
+    backend, _, raw = resolve_key(key, like)
+    return draw(raw, shape=as_shape(shape), dtype=as_dtype(backend, dtype, allowed), **options)
 
 
 @_draw
@@ -296,18 +307,12 @@ def uniform(
 ) -> Array:
     """Draw from the uniform distribution on [minval, maxval): `jax.random.uniform`, bit for bit.
 
+    Parameters and errors that are not listed: see `tempscale.random`.
+
     Parameters
     ----------
-    key : Key or array
-        See `key`.
-    shape : int or sequence of int, default ()
-        Of the result; at most 2^32 entries.
-    dtype : str or dtype, default "float32"
-        float16, bfloat16, float32 or float64. The same on every framework, so that the results are.
     minval, maxval : float or array, default 0 and 1
         Bounds, rounded to `dtype`; arrays must broadcast to `shape`. The result may be `maxval`, by rounding.
-    like : array, optional
-        Decides framework and device, where the key and the bounds do not; NumPy without any.
 
     Returns
     -------
@@ -317,10 +322,8 @@ def uniform(
 
     Raises
     ------
-    TypeError
-        If `key` is none, or the framework has no such dtype (float64 in JAX without x64).
-    ValueError
-        If `shape` is none, or numbers have minval >= maxval.
+    TypeError, ValueError
+        If numbers have minval >= maxval.
 
     Examples
     --------
@@ -329,13 +332,13 @@ def uniform(
     array([0.947667 , 0.9785799], dtype=float32)
     """
     bounds = [value for value in (minval, maxval) if not is_number(value)]
-    backend, _, raw = _key_array(key, like, *bounds)
-    name, shape = _dtype(backend, dtype, FLOATS), _shape(shape)
+    backend, _, raw = resolve_key(key, like, *bounds)
+    name, shape = as_dtype(backend, dtype, FLOATS), as_shape(shape)
     if not bounds:
-        _ordered(minval, maxval)
+        check_order(minval, maxval)
         if minval == 0 and maxval == 1:
             return _uniform(raw, shape=shape, dtype=name)
-    low, high = [_bound(backend, value, name, raw, shape) for value in (minval, maxval)]
+    low, high = [float_bound(backend, value, name, raw, shape) for value in (minval, maxval)]
     return _uniform_between(raw, low, high, shape=shape, dtype=name)
 
 
@@ -381,17 +384,15 @@ def _unit_of_pairs(high: Array, low: Array, xp: Any) -> Array:
 def bernoulli(key: Key | Array, p: float | Array = 0.5, shape: Any = None, *, like: Array | None = None) -> Array:
     """Draw booleans that are True with probability p: ``uniform(key) < p``.
 
+    Parameters and errors that are not listed: see `tempscale.random`.
+
     Parameters
     ----------
-    key : Key or array
-        See `key`.
     p : float or array, default 0.5
         Probability; rounded to float32, unless it is an array of float64. An array must broadcast to `shape`. Where
         an array is NaN the result is False.
     shape : int or sequence of int, optional
         Of the result; that of `p` by default.
-    like : array, optional
-        Decides framework and device, where the key and `p` do not; NumPy without any.
 
     Returns
     -------
@@ -400,10 +401,8 @@ def bernoulli(key: Key | Array, p: float | Array = 0.5, shape: Any = None, *, li
 
     Raises
     ------
-    TypeError
-        If `key` is none, or `p` is not a float.
-    ValueError
-        If `shape` is none, or the number p is not from 0 to 1.
+    TypeError, ValueError
+        If `p` is not a float, or the number p is not from 0 to 1.
 
     Examples
     --------
@@ -414,13 +413,13 @@ def bernoulli(key: Key | Array, p: float | Array = 0.5, shape: Any = None, *, li
     number = is_number(p)
     if number and not 0 <= p <= 1:
         raise ValueError(f"p is {p}, expected a probability from 0 to 1")
-    backend, _, raw = _key_array(key, like, *(() if number else (p,)))
-    p = backend.asarray(float(p), dtype="float32", like=raw) if number else _array(backend, p, raw)
+    backend, _, raw = resolve_key(key, like, *(() if number else (p,)))
+    p = backend.asarray(float(p), dtype="float32", like=raw) if number else as_array(backend, p, raw)
     kind = backend.dtype_name(p)
     if kind not in FLOATS:
-        raise TypeError(f"p is {_described(backend, p)}, expected a float or an array of floats")
-    shape = _shape(_known(backend, p, "p") if shape is None else shape)
-    _fits(backend, p, shape, "p")
+        raise TypeError(f"p is {described(backend, p)}, expected a float or an array of floats")
+    shape = as_shape(known_shape(backend, p, "p") if shape is None else shape)
+    check_fit(backend, p, shape, "p")
     return _bernoulli(raw, p, shape=shape, dtype="float64" if kind == "float64" else "float32")
 
 
@@ -444,19 +443,15 @@ def randint(
 ) -> Array:
     """Draw integers from minval to maxval - 1, all equally likely.
 
+    Parameters and errors that are not listed: see `tempscale.random`.
+
     Parameters
     ----------
-    key : Key or array
-        See `key`.
-    shape : int or sequence of int
-        Of the result; at most 2^32 entries.
     minval, maxval : int or array
         Bounds, at most 2^32 apart. Arrays are taken as `dtype` and must broadcast to `shape`; where they have
         minval >= maxval, the result is minval.
     dtype : str or dtype, default "int32"
         int8 to int64, or uint8 to uint32.
-    like : array, optional
-        Decides framework and device, where the key and the bounds do not; NumPy without any.
 
     Returns
     -------
@@ -467,10 +462,9 @@ def randint(
 
     Raises
     ------
-    TypeError
-        If `key` is none, or the framework has no such dtype (int64 in JAX without x64).
-    ValueError
-        If `shape` is none, or numbers have minval >= maxval, are more than 2^32 apart or not in the range of `dtype`.
+    TypeError, ValueError
+        If bounds are no integers, or numbers have minval >= maxval, are more than 2^32 apart
+        or not in the range of `dtype`.
 
     Notes
     -----
@@ -487,14 +481,14 @@ def randint(
     array([3, 2, 6, 4], dtype=int32)
     """
     bounds = [value for value in (minval, maxval) if not is_number(value)]
-    backend, _, raw = _key_array(key, like, *bounds)
-    name = _dtype(backend, dtype, tuple([kind for kind in INTEGERS if kind != "uint64"]))
-    shape = _shape(shape)
+    backend, _, raw = resolve_key(key, like, *bounds)
+    name = as_dtype(backend, dtype, tuple([kind for kind in INTEGERS if kind != "uint64"]))
+    shape = as_shape(shape)
     inclusive = is_number(maxval)  # maxval itself need not be a number of the dtype
     if not bounds:
-        _check_integers(_integer(minval, "minval"), _integer(maxval, "maxval"), name)
-    low = _integers(backend, minval, name, raw, shape, "minval")
-    high = _integers(backend, maxval - 1 if inclusive else maxval, name, raw, shape, "maxval")
+        check_integers(as_integer(minval, "minval"), as_integer(maxval, "maxval"), name)
+    low = integer_bound(backend, minval, name, raw, shape, "minval")
+    high = integer_bound(backend, maxval - 1 if inclusive else maxval, name, raw, shape, "maxval")
     return _randint(raw, low, high, shape=shape, dtype=name, inclusive=inclusive)
 
 
@@ -540,18 +534,16 @@ def permutation(
 ) -> Array:
     """Permute an array along an axis, or the numbers from 0 to x - 1.
 
+    Parameters and errors that are not listed: see `tempscale.random`.
+
     Parameters
     ----------
-    key : Key or array
-        See `key`.
     x : int or array
         How many numbers, or what to permute.
     axis : int, default 0
         Of `x`.
     independent : bool, default False
         Whether every row along the axis gets a permutation of its own.
-    like : array, optional
-        Decides framework and device, where the key and `x` do not; NumPy without any.
 
     Returns
     -------
@@ -561,7 +553,7 @@ def permutation(
     Raises
     ------
     TypeError, ValueError
-        If `key` is none, `x` is negative or 0-d, or has no such axis.
+        If `x` is negative or 0-d, or has no such axis.
 
     Notes
     -----
@@ -575,19 +567,19 @@ def permutation(
     array([2, 5, 3, 0, 4, 1])
     """
     if is_number(x):
-        count = _integer(x, "x")
+        count = as_integer(x, "x")
         if count < 0:
             raise ValueError(f"x is {count}, expected how many numbers to permute, or an array")
-        backend, _, raw = _key_array(key, like)
-        return _order(raw, shape=_shape(count), axis=0, dtype=backend.default_index())
-    backend, _, raw = _key_array(key, like, x)
-    x = _array(backend, x, raw)
-    shape = _known(backend, x, "x")
-    place = _axis(axis, len(shape), "x")
+        backend, _, raw = resolve_key(key, like)
+        return _order(raw, shape=as_shape(count), axis=0, dtype=backend.default_index())
+    backend, _, raw = resolve_key(key, like, x)
+    x = as_array(backend, x, raw)
+    shape = known_shape(backend, x, "x")
+    place = as_axis(axis, len(shape), "x")
     if independent:
-        order = _order(raw, shape=_shape(shape), axis=place, dtype=backend.default_index())
+        order = _order(raw, shape=as_shape(shape), axis=place, dtype=backend.default_index())
         return backend.namespace.take_along_axis(x, order, axis=place)
-    order = _order(raw, shape=_shape(shape[place]), axis=0, dtype=backend.default_index())
+    order = _order(raw, shape=as_shape(shape[place]), axis=0, dtype=backend.default_index())
     return backend.namespace.take(x, order, axis=place)
 
 
@@ -609,10 +601,10 @@ def choice(
 ) -> Array:
     """Choose among the entries of an array along an axis, or among the numbers from 0 to a - 1.
 
+    Parameters and errors that are not listed: see `tempscale.random`.
+
     Parameters
     ----------
-    key : Key or array
-        See `key`.
     a : int or array
         How many numbers, or the array.
     shape : int or sequence of int, default ()
@@ -624,8 +616,6 @@ def choice(
         and negative ones count as 0.
     axis : int, default 0
         Of `a`.
-    like : array, optional
-        Decides framework and device, where the key, `a` and `p` do not; NumPy without any.
 
     Returns
     -------
@@ -634,11 +624,10 @@ def choice(
 
     Raises
     ------
-    TypeError
-        If `key` is none, or `p` has no floats.
-    ValueError
-        If `shape` is none, `a` is empty, `p` does not have as many entries, or more than there are shall be chosen
-        without replacement; for a list p: if there are negative weights, or their sum is not 1 within 1e-6.
+    TypeError, ValueError
+        If `p` has no floats, `a` is empty, `p` does not have as many entries, or more than
+        there are shall be chosen without replacement; for a list p if there are negative weights, or their sum is not 1
+        within 1e-6.
 
     Notes
     -----
@@ -654,21 +643,21 @@ def choice(
     array([8, 8, 9])
     """
     arrays = [value for value in (a, p) if value is not None and not is_number(value)]
-    backend, _, raw = _key_array(key, like, *arrays)
+    backend, _, raw = resolve_key(key, like, *arrays)
     if is_number(a):
-        size, place = _integer(a, "a"), 0
+        size, place = as_integer(a, "a"), 0
     else:
-        a = _array(backend, a, raw)
-        sizes = _known(backend, a, "a")
-        place = _axis(axis, len(sizes), "a")
+        a = as_array(backend, a, raw)
+        sizes = known_shape(backend, a, "a")
+        place = as_axis(axis, len(sizes), "a")
         size = sizes[place]
-    shape = _shape(shape)
+    shape = as_shape(shape)
     count = math.prod(shape)
     if size < 1 and count:
         raise ValueError(f"a has {size} entries, expected at least one to choose from")
     if not replace and count > size:
         raise ValueError(f"shape {shape} has {count} entries, and a only {size}: they need replace=True")
-    weights = None if p is None else _weights(backend, p, raw, size, 1 if replace else count)
+    weights = None if p is None else as_weights(backend, p, raw, size, 1 if replace else count)
     index = _index(backend, raw, weights, size, count, replace)
     if is_number(a):
         return backend.namespace.reshape(index, shape)
@@ -720,16 +709,7 @@ def _race(key: Array, weights: Array, /, *, size: int, dtype: str, xp: Any = INJ
 def normal(key: Key | Array, shape: Any = (), dtype: Any = "float32", *, like: Array | None = None) -> Array:
     """Draw from the standard normal distribution.
 
-    Parameters
-    ----------
-    key : Key or array
-        See `key`.
-    shape : int or sequence of int, default ()
-        Of the result; at most 2^32 entries.
-    dtype : str or dtype, default "float32"
-        float16, bfloat16, float32 or float64.
-    like : array, optional
-        Decides framework and device, where the key does not; NumPy without either.
+    Parameters and errors that are not listed: see `tempscale.random`.
 
     Returns
     -------
@@ -738,21 +718,13 @@ def normal(key: Key | Array, shape: Any = (), dtype: Any = "float32", *, like: A
         bits of 64: computed in float64 with a relative error of 4e-12, and rounded once (for float16 and bfloat16
         once more, from float32). The same bits on every framework; not those of `jax.random.normal`.
 
-    Raises
-    ------
-    TypeError
-        If `key` is none, or the framework has no such dtype (float64 in JAX without x64).
-    ValueError
-        If `shape` is none.
-
     Examples
     --------
     >>> from tempscale import random
     >>> random.normal(random.key(0), (2,))
     array([1.6226428, 2.025265 ], dtype=float32)
     """
-    backend, _, raw = _key_array(key, like)
-    return _normal(raw, shape=_shape(shape), dtype=_dtype(backend, dtype, FLOATS))
+    return _drawn(_normal, key, shape, dtype, like)
 
 
 @_draw
@@ -771,18 +743,12 @@ def truncated_normal(
 ) -> Array:
     """Draw from the standard normal distribution between two bounds.
 
+    Parameters and errors that are not listed: see `tempscale.random`.
+
     Parameters
     ----------
-    key : Key or array
-        See `key`.
     lower, upper : float
         Numbers with lower < upper; infinite ones will do. They must leave a part between -8 and 8.
-    shape : int or sequence of int, default ()
-        Of the result; at most 2^32 entries.
-    dtype : str or dtype, default "float32"
-        float16, bfloat16, float32 or float64.
-    like : array, optional
-        Decides framework and device, where the key does not; NumPy without either.
 
     Returns
     -------
@@ -792,10 +758,8 @@ def truncated_normal(
 
     Raises
     ------
-    TypeError
-        If `key` is none, a bound is no number, or the framework has no such dtype.
-    ValueError
-        If `shape` is none, or the bounds are out of order or too far out.
+    TypeError, ValueError
+        If a bound is no number, or they are out of order or too far out.
 
     Examples
     --------
@@ -805,13 +769,10 @@ def truncated_normal(
     """
     if not (is_number(lower) and is_number(upper)):
         raise TypeError("lower or upper is an array, expected two numbers")
-    _ordered(lower, upper, "lower", "upper")
+    check_order(lower, upper, "lower", "upper")
     if lower >= 8 or upper <= -8:
         raise ValueError(f"between {lower} and {upper} there is nothing within 8 standard deviations of the mean")
-    backend, _, raw = _key_array(key, like)
-    return _truncated_normal(
-        raw, bounds=(float(lower), float(upper)), shape=_shape(shape), dtype=_dtype(backend, dtype, FLOATS)
-    )
+    return _drawn(_truncated_normal, key, shape, dtype, like, bounds=(float(lower), float(upper)))
 
 
 @_draw
@@ -835,16 +796,7 @@ def _truncated_normal(
 def exponential(key: Key | Array, shape: Any = (), dtype: Any = "float32", *, like: Array | None = None) -> Array:
     """Draw from the exponential distribution with mean 1.
 
-    Parameters
-    ----------
-    key : Key or array
-        See `key`.
-    shape : int or sequence of int, default ()
-        Of the result; at most 2^32 entries.
-    dtype : str or dtype, default "float32"
-        float16, bfloat16, float32 or float64.
-    like : array, optional
-        Decides framework and device, where the key does not; NumPy without either.
+    Parameters and errors that are not listed: see `tempscale.random`.
 
     Returns
     -------
@@ -852,21 +804,13 @@ def exponential(key: Key | Array, shape: Any = (), dtype: Any = "float32", *, li
         -log(u), with u as in `normal`, computed in float64 and rounded as there. The same bits on every framework; not
         those of `jax.random.exponential`.
 
-    Raises
-    ------
-    TypeError
-        If `key` is none, or the framework has no such dtype (float64 in JAX without x64).
-    ValueError
-        If `shape` is none.
-
     Examples
     --------
     >>> from tempscale import random
     >>> random.exponential(random.key(0), (2,))
     array([0.053752  , 0.02165283], dtype=float32)
     """
-    backend, _, raw = _key_array(key, like)
-    return _exponential(raw, shape=_shape(shape), dtype=_dtype(backend, dtype, FLOATS))
+    return _drawn(_exponential, key, shape, dtype, like)
 
 
 @_draw
@@ -877,16 +821,7 @@ def _exponential(key: Array, /, *, shape: tuple[int, ...], dtype: str, xp: Any =
 def gumbel(key: Key | Array, shape: Any = (), dtype: Any = "float32", *, like: Array | None = None) -> Array:
     """Draw from the standard Gumbel distribution.
 
-    Parameters
-    ----------
-    key : Key or array
-        See `key`.
-    shape : int or sequence of int, default ()
-        Of the result; at most 2^32 entries.
-    dtype : str or dtype, default "float32"
-        float16, bfloat16, float32 or float64.
-    like : array, optional
-        Decides framework and device, where the key does not; NumPy without either.
+    Parameters and errors that are not listed: see `tempscale.random`.
 
     Returns
     -------
@@ -894,21 +829,13 @@ def gumbel(key: Key | Array, shape: Any = (), dtype: Any = "float32", *, like: A
         -log(-log(u)), with u as in `normal`, computed in float64 and rounded as there. The same bits on every
         framework; not those of `jax.random.gumbel`.
 
-    Raises
-    ------
-    TypeError
-        If `key` is none, or the framework has no such dtype (float64 in JAX without x64).
-    ValueError
-        If `shape` is none.
-
     Examples
     --------
     >>> from tempscale import random
     >>> random.gumbel(random.key(0), (2,))
     array([2.9233744, 3.8326192], dtype=float32)
     """
-    backend, _, raw = _key_array(key, like)
-    return _gumbel(raw, shape=_shape(shape), dtype=_dtype(backend, dtype, FLOATS))
+    return _drawn(_gumbel, key, shape, dtype, like)
 
 
 @_draw
@@ -953,142 +880,3 @@ def _rounded(x: Array, dtype: str, xp: Any) -> Array:
         return x
     x = xp.astype(x, backend.dtype("float32"))
     return x if dtype == "float32" else xp.astype(x, backend.dtype(dtype))
-
-
-# Arguments
-
-
-def _key_array(key: Any, like: Any, *arrays: Any) -> tuple[Backend, Array, Array]:
-    """Return the backend of a call, its key as an array of the framework, and the two words of that."""
-    key, like = unwrap(key), unwrap(like)
-    on_host = isinstance(key, Key)
-    if is_number(key) or is_sequence(key) or key is None:
-        raise TypeError(
-            f"key is {key!r}, expected one that tempscale.random.key(seed) makes, or an integer array of shape (2,)"
-        )
-    given = [*(() if on_host else (key,)), *arrays, *(() if like is None else (like,))]
-    names = [*(() if on_host else ("key",)), *["an argument"] * len(arrays), "like"]
-    backend = call_backend(given, names)
-    if on_host:
-        found = [x for x in (*arrays, like) if x is not None and not is_number(x) and not is_sequence(x)]
-        # int32, because compilers of PyTorch know little of uint32; its words stay so
-        signed = [word - 2**32 if word >= 2**31 else word for word in (key.high, key.low)]
-        key = _threefry.as_words(backend.asarray(signed, dtype="int32", like=unwrap(found[0]) if found else None))
-        return backend, key, key
-    raw = _threefry.raw_key(key)
-    if backend.shape(raw) != (2,) or backend.dtype_name(raw) not in _KEY_DTYPES:
-        raise TypeError(
-            f"key is {_described(backend, raw)}, expected an array of shape (2,) of {', '.join(_KEY_DTYPES)}; "
-            "of several keys take one, or map over them (vmap)"
-        )
-    return backend, key, raw
-
-
-def _described(backend: Backend, x: Array) -> str:
-    return f"an array of {backend.dtype_name(x)} of shape {backend.shape(x)}"
-
-
-def _integer(value: Any, name: str) -> int:
-    try:
-        if isinstance(value, (bool, np.bool_)):
-            raise TypeError
-        return operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} is {value!r}, expected an integer") from None
-
-
-def _shape(shape: Any, name: str = "shape") -> tuple[int, ...]:
-    sizes = (shape,) if isinstance(shape, int) or is_number(shape) else shape
-    # a size that torch.compile has left open is an int to `isinstance`, and would be closed by `index`
-    checked = tuple([n if type(n) is int else _integer(n, name) for n in sizes])
-    if any(n < 0 for n in checked):
-        raise ValueError(f"{name} is {shape}, expected sizes of at least 0")
-    if math.prod(checked) > _threefry.MOST:
-        raise ValueError(f"{name} is {shape}: more than 2**32 numbers from one key; split the key")
-    return checked
-
-
-def _dtype(backend: Backend, dtype: Any, allowed: tuple[str, ...]) -> str:
-    """Return the name of a dtype, which is one of those allowed and one that the framework has."""
-    if isinstance(dtype, str):
-        name = dtype
-    elif isinstance(dtype, type):
-        name = np.dtype(dtype).name
-    else:
-        name = str(getattr(dtype, "name", None) or str(dtype).rpartition(".")[2])
-    if name not in allowed:
-        raise TypeError(f"dtype is {name}, expected one of {', '.join(allowed)}")
-    backend.dtype(name)
-    return name
-
-
-def _ordered(low: Any, high: Any, low_name: str = "minval", high_name: str = "maxval") -> None:
-    if not low < high:
-        raise ValueError(f"{low_name} is {low} and {high_name} is {high}, expected {low_name} < {high_name}")
-
-
-def _check_integers(low: int, high: int, dtype: str) -> None:
-    _ordered(low, high)
-    least, most = INTEGER_RANGES[dtype]
-    if low < least or high - 1 > most:
-        raise ValueError(f"minval is {low} and maxval is {high}, expected numbers of {dtype}: {least} to {most}")
-    if high - low > 2**32:
-        raise ValueError(f"minval is {low} and maxval is {high}, expected at most 2**32 numbers between them")
-
-
-def _array(backend: Backend, x: Any, like: Array) -> Array:
-    x = unwrap(x)
-    return backend.asarray(x, like=like) if is_sequence(x) or is_number(x) else x
-
-
-def _bound(backend: Backend, value: Any, dtype: str, like: Array, shape: tuple[int, ...]) -> Array:
-    if is_number(value):
-        return backend.asarray(float(value), dtype=dtype, like=like)
-    value = _array(backend, value, like)
-    _fits(backend, value, shape, "a bound")
-    return backend.namespace.astype(value, backend.dtype(dtype))
-
-
-def _integers(backend: Backend, value: Any, dtype: str, like: Array, shape: tuple[int, ...], name: str) -> Array:
-    if is_number(value):
-        return backend.asarray(_integer(value, name), dtype=dtype, like=like)
-    value = _array(backend, value, like)
-    if backend.dtype_name(value) not in INTEGERS:
-        raise TypeError(f"{name} is {_described(backend, value)}, expected integers")
-    _fits(backend, value, shape, name)
-    return backend.namespace.astype(value, backend.dtype(dtype))
-
-
-def _fits(backend: Backend, x: Array, shape: tuple[int, ...], name: str) -> None:
-    given = backend.shape(x)
-    pairs = zip(reversed(given), reversed(shape), strict=False)
-    if len(given) > len(shape) or any(m not in (1, None) and m != n for m, n in pairs):
-        raise ValueError(f"{name} has shape {given}, which does not broadcast to the shape {shape} to draw")
-
-
-def _known(backend: Backend, x: Array, name: str) -> tuple[int, ...]:
-    shape = backend.shape(x)
-    if None in shape:
-        raise ValueError(f"{name} has a dimension that is not known yet, {shape}: give the shape")
-    return tuple([n for n in shape if n is not None])
-
-
-def _axis(axis: int, rank: int, name: str) -> int:
-    index = _integer(axis, "axis")
-    if not -rank <= index < rank:
-        raise ValueError(f"axis is {index}, and {name} has {rank} axes")
-    return index % rank
-
-
-def _weights(backend: Backend, p: Any, like: Array, size: int, needed: int) -> Array:
-    """Return weights as an array of floats; those that are given as numbers are checked."""
-    if is_sequence(p):
-        if any(not w >= 0 for w in p) or abs(math.fsum(p) - 1.0) > 1e-6:
-            raise ValueError(f"p is {p}, expected probabilities: none negative, and of sum 1")
-        if sum(w > 0 for w in p) < needed:
-            raise ValueError(f"p is {p}: fewer than {needed} entries can be chosen without replacement")
-        p = backend.asarray([float(w) for w in p], dtype=backend.default_float(), like=like)
-    p = unwrap(p)
-    if backend.dtype_name(p) not in FLOATS or backend.shape(p) != (size,):
-        raise TypeError(f"p is {_described(backend, p)}, expected floats of shape ({size},)")
-    return p

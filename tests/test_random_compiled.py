@@ -96,3 +96,44 @@ def test_torch_and_jax_map_every_draw(draw, torch, jax):
     of_torch = torch.func.vmap(lambda key: draw(key, size))(torch.from_numpy(keys.view(np.int32)))
     np.testing.assert_array_equal(of_torch, expected)
     np.testing.assert_array_equal(jax.vmap(lambda key: draw(key, size))(keys), expected)
+
+
+def test_torch_maps_over_keys_and_steps_at_once(torch):
+    keys = torch.from_numpy(np.array(random.split(KEY, 3), np.uint32).view(np.int32))
+    steps = torch.arange(4, dtype=torch.int32)
+
+    def draw(key, step):
+        return random.uniform(random.fold_in(key, step), (5,))
+
+    expected = torch.stack([torch.stack([draw(key, step) for step in steps]) for key in keys])
+    over_steps_within = torch.func.vmap(torch.func.vmap(draw, (None, 0)), (0, None))
+    over_keys_within = torch.func.vmap(torch.func.vmap(draw, (0, None)), (None, 0))
+    assert torch.equal(over_steps_within(keys, steps), expected)
+    assert torch.equal(over_keys_within(keys, steps), expected.movedim(0, 1))
+
+
+def test_torch_compiles_what_is_mapped_over_keys(torch):
+    keys = torch.from_numpy(np.array(random.split(KEY, 70), np.uint32).view(np.int32))
+    mapped = torch.func.vmap(lambda key: random.split(key, 2))
+    assert torch.equal(torch.compile(mapped, fullgraph=True)(keys), mapped(keys))
+
+
+def test_inductor_compiles_the_rounds_into_one_loop(torch):
+    from torch._inductor.utils import run_and_get_code
+
+    key = torch.tensor([0, 5], dtype=torch.int32)
+    drawn, code = run_and_get_code(torch.compile(lambda key: random.uniform(key, (77,)), fullgraph=True), key)
+    assert torch.equal(drawn, random.uniform(key, (77,)))
+    assert "torch.ops.tempscale" not in "".join(code)
+
+
+@pytest.mark.parametrize("mode", ["real", "fake", "symbolic"])
+def test_a_traced_graph_draws_from_the_key_that_it_is_given(mode, torch):
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    def draw(key):
+        return random.normal(random.fold_in(key, STEP), (9,)), random.randint(random.split(key)[1], (9,), 0, 100)
+
+    key, other = torch.tensor([[0, 5], [6, -8]], dtype=torch.int32)
+    traced = make_fx(draw, tracing_mode=mode)(key)
+    assert all(torch.equal(got, expected) for got, expected in zip(traced(other), draw(other), strict=True))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import tensorflow as tf
 
@@ -55,17 +55,24 @@ def _rarely(condition: Array, x: Array, *, instead: Callable[[], Array]) -> Arra
 
 
 def _compiled(body: Callable[..., Array]) -> Callable[..., Array]:
-    """Compile a body once per set of options."""
+    """Compile a body once per set of options and kind of arguments.
+
+    A `tf.function` finds out for itself what it is called with, and takes several times as long as what it finds.
+    """
 
     @functools.lru_cache(maxsize=1024)
-    def for_options(options: tuple[tuple[str, Any], ...]) -> Callable[..., Array]:
-        call = functools.partial(body, xp=namespace, **dict(options))
-        compiled: Callable[..., Array] = tf.function(call, jit_compile=True, autograph=False)
-        return compiled
+    def for_arguments(kinds: tuple[tf.TensorSpec, ...], options: tuple[tuple[str, Any], ...]) -> Callable[..., Array]:
+        def call(*arrays: Array) -> Array:
+            return body(*arrays, xp=namespace, **dict(options))
+
+        compiled = tf.function(call, jit_compile=True, autograph=False)
+        return cast("Callable[..., Array]", compiled.get_concrete_function(*kinds))
 
     @functools.wraps(body)
     def native(*arrays: Array, **options: Any) -> Array:
-        return for_options(tuple(options.items()))(*[tf.convert_to_tensor(x) for x in arrays])
+        tensors = [tf.convert_to_tensor(x) for x in arrays]
+        kinds = tuple([tf.TensorSpec(x.shape, x.dtype) for x in tensors])
+        return for_arguments(kinds, tuple(options.items()))(*tensors)
 
     return native
 

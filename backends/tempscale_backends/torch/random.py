@@ -1,7 +1,7 @@
 """Random numbers in PyTorch, whose words are int32: there is no arithmetic on uint32.
 
-Threefry is an operator of its own: `torch.compile` takes minutes over its rounds when they are part of a graph. On a
-CPU NumPy computes the words, block by block, in half the time of PyTorch.
+Threefry is an operator of its own, and Inductor is told how to compile it into one loop: over its rounds as operations
+of the graph it takes minutes. On a CPU NumPy computes the words, block by block, in half the time of PyTorch.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 
 from tempscale import _threefry
 from tempscale._quantiles import split_float
+from tempscale._registry import constant_while_tracing
 from tempscale.backend import Array
 from tempscale.random import _bits, in_blocks, rarely
 
@@ -35,87 +37,119 @@ def _key_like(words: Array, key: Array) -> Array:
     return words.view(torch.uint32) if key.dtype == torch.uint32 else words.to(torch.int64) & _threefry.MASK
 
 
-# Words. Keys may have leading axes, which are those of torch.func.vmap.
+# Words
 
 
-@torch.library.custom_op("tempscale::random_words", mutates_args=())
-def random_words(key: torch.Tensor, count: int) -> torch.Tensor:
-    """`tempscale._threefry.words` of int32 keys of shape (..., 2): of shape (..., count)."""
-    if key.is_cpu:
-        return torch.from_numpy(_threefry.host_words(_host(key), count)).view(torch.int32)
-    both: torch.Tensor = random_pairs(key, count, 0)
-    return both[0] ^ both[1]
+@torch.library.custom_op("tempscale::threefry", mutates_args=())
+def threefry(k0: torch.Tensor, k1: torch.Tensor, x0: int, x1: torch.Tensor, both: bool) -> list[torch.Tensor]:
+    """Encrypt the counters (x0, x1) to y0 and y1, or to y0 ^ y1; int32, all of one rank, everything broadcasts."""
+    if x1.is_cpu:
+        words = _threefry.host_block((_host(k0), _host(k1)), np.array([x0], np.uint32), _host(x1))
+        y0, y1 = [_of_host(y) for y in words]
+    else:
+        y0, y1 = _threefry.block((k0, k1), torch.full_like(x1, x0), x1)
+    return [y0, y1] if both else [y0 ^ y1]
 
 
-@torch.library.custom_op("tempscale::random_pairs", mutates_args=())
-def random_pairs(key: torch.Tensor, count: int, stream: int) -> torch.Tensor:
-    """`tempscale._threefry.pairs` of int32 keys of shape (..., 2): of shape (2, ..., count)."""
-    if key.is_cpu:
-        return torch.from_numpy(_threefry.host_pairs(_host(key), count, stream)).view(torch.int32)
-    i = torch.arange(count, dtype=torch.int32, device=key.device)
-    return torch.stack(_rounds(key, torch.full_like(i, stream), i))
+@threefry.register_fake
+def _(k0: Array, k1: Array, x0: int, x1: Array, both: bool) -> list[Array]:
+    y = k0 + k1 + x1
+    return [y, torch.empty_like(y)] if both else [y]
 
 
-@torch.library.custom_op("tempscale::fold_in", mutates_args=())
-def fold(key: torch.Tensor, data: torch.Tensor) -> torch.Tensor:
-    """`tempscale._threefry.folded` of int32 keys of shape (..., 2) and numbers of shape (...)."""
-    x1 = data[..., None]
-    return torch.cat(_rounds(key, torch.zeros_like(x1), x1), -1)
+@threefry.register_vmap
+def _(info: Any, in_dims: Any, k0: Array, k1: Array, x0: int, x1: Array, both: bool) -> tuple[list[Array], list[int]]:
+    axes = (in_dims[0], in_dims[1], in_dims[3])
+    mapped = [x[None] if at is None else x.movedim(at, 0) for x, at in zip((k0, k1, x1), axes, strict=True)]
+    rank = max(x.ndim for x in mapped)
+    k0, k1, x1 = [x.reshape(x.shape[0], *[1] * (rank - x.ndim), *x.shape[1:]) for x in mapped]
+    words: list[Array] = threefry(k0, k1, x0, x1, both)
+    return words, [0] * len(words)
 
 
-def _host(key: Array) -> Any:
-    return key.detach().contiguous().view(torch.uint32).numpy()
+@constant_while_tracing
+def _teach_inductor() -> None:
+    """Have Inductor compile the operator as a pointwise one; here, because importing Inductor takes a second."""
+    try:
+        from torch._inductor.ir import Pointwise
+        from torch._inductor.lowering import lowerings, register_lowering
+        from torch._inductor.virtualized import ops
+    except ImportError:  # in another version of PyTorch: the operator is then called as it is
+        return
+
+    operator = torch.ops.tempscale.threefry.default
+    if operator in lowerings:
+        return
+
+    def constant(number: int) -> Any:
+        return ops.constant(number, torch.int32)
+
+    def rotate_left(x: Any, places: int) -> Any:
+        low = ops.bitwise_right_shift(x, constant(32 - places)) & constant((1 << places) - 1)
+        return ops.bitwise_left_shift(x, constant(places)) | low
+
+    @register_lowering(operator, broadcast=True, type_promotion_kind=None)
+    def lower(k0: Any, k1: Any, x0: int, x1: Any, both: bool) -> list[Any]:
+        loads = [x.make_loader() for x in (k0, k1, x1)]
+
+        def words(index: Any) -> list[Any]:
+            k0, k1, x1 = [load(index) for load in loads]
+            y0, y1 = _threefry.block((k0, k1), constant(x0), x1, rotate_left, constant)
+            return [y0, y1] if both else [y0 ^ y1]
+
+        def pointwise(place: int) -> Any:
+            made = Pointwise.create(
+                device=x1.get_device(),
+                dtype=torch.int32,
+                inner_fn=lambda index: words(index)[place],
+                ranges=x1.get_size(),
+            )
+            made.realize()  # not once more for each use; and a view as uint32, which has no vectors, stays outside
+            return made
+
+        return [pointwise(place) for place in range(2 if both else 1)]
 
 
-def _rounds(key: Array, x0: Array, x1: Array) -> tuple[Array, Array]:
-    return _threefry.block((key[..., 0:1], key[..., 1:2]), x0, x1)
+def _host(x: Array) -> Any:
+    return x.detach().numpy().view(np.uint32)
 
 
-@random_words.register_fake
-def _(key: Array, count: int) -> Array:
-    return key.new_empty((*key.shape[:-1], count))
-
-
-@random_pairs.register_fake
-def _(key: Array, count: int, stream: int) -> Array:
-    return key.new_empty((2, *key.shape[:-1], count))
-
-
-@fold.register_fake
-def _(key: Array, data: Array) -> Array:
-    return torch.empty_like(key + data[..., None])
-
-
-@random_words.register_vmap
-def _(info: Any, in_dims: Any, key: Array, count: int) -> tuple[Array, int]:
-    return random_words(key.movedim(in_dims[0], 0), count), 0
-
-
-@random_pairs.register_vmap
-def _(info: Any, in_dims: Any, key: Array, count: int, stream: int) -> tuple[Array, int]:
-    return random_pairs(key.movedim(in_dims[0], 0), count, stream), 1
-
-
-@fold.register_vmap
-def _(info: Any, in_dims: Any, key: Array, data: Array) -> tuple[Array, int]:
-    moved = [x if at is None else x.movedim(at, 0) for x, at in zip((key, data), in_dims, strict=True)]
-    return fold(*moved), 0
+def _of_host(x: Any) -> Array:
+    return torch.from_numpy(x.view(np.int32))
 
 
 @_threefry.words.native("torch")
 def _words(key: Array, *, count: int) -> Array:
-    return random_words(_as_words(key), count)
+    key = _as_words(key)
+    if _at_hand(key):
+        return _of_host(_threefry.host_words(_host(key), count))
+    return _encrypted(key, 0, _counters(key, count), both=False)[0]
 
 
 @_threefry.pairs.native("torch")
 def _pairs(key: Array, *, count: int, stream: int = 0) -> tuple[Array, Array]:
-    both = random_pairs(_as_words(key), count, stream)
-    return both[0], both[1]
+    key = _as_words(key)
+    if _at_hand(key):
+        y0, y1 = _threefry.host_pairs(_host(key), count, stream)
+        return _of_host(y0), _of_host(y1)
+    y0, y1 = _encrypted(key, stream, _counters(key, count))
+    return y0, y1
 
 
 @_threefry.folded.native("torch")
 def _folded(key: Array, data: Array) -> Array:
-    return fold(_as_words(key), _as_words(data).reshape(()))
+    return torch.cat(_encrypted(_as_words(key), 0, _as_words(data).reshape((1,))))
+
+
+def _counters(key: Array, count: int) -> Array:
+    return torch.arange(count, dtype=torch.int32, device=key.device)
+
+
+def _encrypted(key: Array, x0: int, x1: Array, *, both: bool = True) -> list[Array]:
+    if torch.compiler.is_compiling():
+        _teach_inductor()
+    words: list[Array] = threefry(key[0:1], key[1:2], x0, x1, both)
+    return words
 
 
 # Numbers
@@ -157,7 +191,7 @@ def _in_blocks(*arrays: Array, function: Callable[..., Array]) -> Array:
 
 
 def _at_hand(x: Array) -> bool:
-    """Whether values are there to look at, on the host."""
-    if torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(x):
+    """Whether values are there to look at, on the host: nothing traces, and nothing is mapped over."""
+    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state():
         return False
-    return bool(x.is_cpu)
+    return type(x) is torch.Tensor and x.is_cpu and not torch._C._functorch.is_functorch_wrapped_tensor(x)
