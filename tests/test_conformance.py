@@ -213,7 +213,7 @@ def test_a_framework_that_is_not_installed_is_unavailable_with_what_would_help()
     (missing,) = [cell for cell in report.cells if cell.backend == "nosuch"]
     assert missing.state is State.UNAVAILABLE
     assert "pip install 'nosuchframework>=3'" in missing.reason
-    assert report.count(State.HELD) == 2
+    assert [cell.state for cell in report.cells if cell.backend == "numpy"] == [State.HELD] * 2
     assert report.exit_status() == 3
     assert report.exit_status(allow_unavailable=True) == 0
 
@@ -242,7 +242,7 @@ def test_an_unknown_device_is_an_error() -> None:
 
 def test_progress_is_told_before_each_step() -> None:
     seen: list[Progress] = []
-    run(Selection(("numpy",), ("softmax",), ("float32", "float64"), ("eager",)), progress=seen.append)
+    run(Selection(("numpy",), ("softmax",), ("float32", "float64"), ("eager",), drawn=0), progress=seen.append)
     total = seen[0].total
     assert [p.done for p in seen] == list(range(total + 1))
     assert {p.total for p in seen} == {total}
@@ -255,7 +255,7 @@ def test_an_interruption_leaves_what_was_done() -> None:
         if progress.done == 2:
             raise KeyboardInterrupt
 
-    selection = Selection(("numpy",), ("softmax",), ("float32", "float64"), ("eager",))
+    selection = Selection(("numpy",), ("softmax",), ("float32", "float64"), ("eager",), drawn=0)
     report = run(selection, progress=stop_at_third)
     assert report.interrupted
     assert [(c.dtype, c.form) for c in report.cells] == [("float32", "public"), ("float32", "body")]

@@ -77,6 +77,16 @@ def conform(
     quick: Annotated[
         bool, typer.Option("--quick", help="Few compilations: two minutes.", rich_help_panel=_SELECT)
     ] = False,
+    drawn: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Elements of each operation to draw at random for the precisions; ten million.",
+            show_default=False,
+            rich_help_panel=_SELECT,
+        ),
+    ] = 10**7,
     module: Annotated[
         str | None,
         typer.Option(
@@ -122,7 +132,7 @@ def conform(
     """
     with _usage_errors("conform"):
         status = conforming.conform(
-            conforming.selection(backend, op, dtype, mode, device, quick=quick),
+            conforming.selection(backend, op, dtype, mode, device, quick=quick, drawn=drawn),
             conforming.logits(logits, key=key, log=log),
             conforming.Destinations(json=json, junit=junit, html=html),
             operations=None if module is None else operations_of(module),

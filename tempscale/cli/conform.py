@@ -46,6 +46,7 @@ def selection(
     devices: Sequence[str] | None,
     *,
     quick: bool,
+    drawn: int,
 ) -> conformance.Selection:
     """Return what the options select; an option that was not given selects everything."""
     everything = conformance.Selection()
@@ -56,6 +57,7 @@ def selection(
         modes=split_names(modes, "--mode") or everything.modes,
         devices=split_names(devices, "--device"),
         quick=quick,
+        drawn=drawn,
     )
 
 

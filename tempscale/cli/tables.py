@@ -11,15 +11,18 @@ from rich.table import Table
 from rich.text import Text
 
 from tempscale.testing._summary import (
+    PRECISION_HEADINGS,
+    PRECISIONS_LEAD,
     agreement_grid,
     circumstances,
     columns,
-    format_fraction,
     format_ulp,
-    fraction,
     grid,
     headline,
+    number,
+    precision_grid,
     shared_reasons,
+    subject,
     summarize,
     wrong,
 )
@@ -53,7 +56,9 @@ def show_report(report: Report, console: Console, *, allow_unavailable: bool = F
     if report.cells:
         _show_by_backend(console, report.cells)
         _show_by_mode(console, report.cells)
-    _show_broken(console, report.cells)
+    if report.precisions:
+        _show_precisions(console, report.precisions)
+    _show_broken(console, report.combinations)
     _show_shared(console, "Unavailable here", report.cells, State.UNAVAILABLE)
     _show_shared(console, "Not applicable", report.cells, State.NOT_APPLICABLE)
     _show_agreements(console, report)
@@ -83,6 +88,20 @@ def _show_by_mode(console: Console, cells: Sequence[Cell]) -> None:
     )
 
 
+def _show_precisions(console: Console, cells: Sequence[Cell]) -> None:
+    headings = [part for text in PRECISION_HEADINGS.values() for part in (text.replace(": ", ":\n"), "elements")]
+    rows = (
+        ["" if line else operation, backend, *(part for group in groups.values() for part in _measured(group))]
+        for operation, row in precision_grid(cells).items()
+        for line, (backend, groups) in enumerate(row.items())
+    )
+    _show_table(console, "The other precisions", ["operation", "backend", *headings], rows, PRECISIONS_LEAD)
+
+
+def _measured(cells: Sequence[Cell]) -> tuple[Text, str]:
+    return _summary(cells), f"{sum(cell.elements for cell in cells):,}" if cells else ""
+
+
 def _worst_on(row: Mapping[str, Sequence[Cell]]) -> str:
     worst = summarize([cell for cells in row.values() for cell in cells]).worst
     return worst.backend if worst.state in (State.HELD, State.BROKEN) else ""
@@ -101,14 +120,14 @@ def _summary(cells: Sequence[Cell], *, mark_missing: bool = False) -> Text:
     summary = summarize(cells)
     text = Text(_WORD.get(summary.state, summary.state.value), _STYLE[summary.state])
     if summary.state in (State.HELD, State.BROKEN):
-        text.append(f" {format_fraction(fraction(summary.worst))}")
+        text.append(f" {number(cells)}")
         if mark_missing and summary.counts[State.UNAVAILABLE]:
             text.append(_MISSING_MARK, _STYLE[State.UNAVAILABLE])
     return text
 
 
 def _show_broken(console: Console, cells: Iterable[Cell]) -> None:
-    rows = grid(cells, lambda cell: cell.title, lambda cell: cell.backend)
+    rows = grid(cells, subject, lambda cell: cell.backend)
     groups = [(title, backend, group) for title, row in rows.items() for backend, group in row.items()]
     if not any(cell.state is State.BROKEN for *_, group in groups for cell in group):
         return
@@ -165,7 +184,7 @@ def _show_sum(console: Console, report: Report, allow_unavailable: bool) -> None
     console.print()
     if report.interrupted:
         console.print(Text("Interrupted: this is what was done until then.", _STYLE[State.UNAVAILABLE]))
-    console.print(Text(headline(report.cells, report.seconds), _STYLE[verdict]))
+    console.print(Text(headline(report.combinations, report.seconds), _STYLE[verdict]))
     if unavailable and not (held or broken):
         console.print("Nothing was checked: see above for what would make it available.")
     elif unavailable and not allow_unavailable:

@@ -7,6 +7,9 @@ from importlib import resources
 
 from tempscale.testing._html import Html, element
 from tempscale.testing._summary import (
+    PRECISION_HEADINGS,
+    PRECISION_PROMISES,
+    PRECISIONS_LEAD,
     Grid,
     Shared,
     Summary,
@@ -21,7 +24,10 @@ from tempscale.testing._summary import (
     fraction,
     grid,
     headline,
+    number,
+    precision_grid,
     shared_reasons,
+    subject,
     summarize,
     wrong,
 )
@@ -90,6 +96,7 @@ def _sections(report: Report) -> list[Html]:
         ]
     return [
         *sections,
+        _precisions_section(report),
         _agreement_section(report),
         _not_run_section(report),
         _contracts(report),
@@ -124,7 +131,7 @@ def _header(report: Report) -> Html:
 def _verdict(report: Report) -> str:
     broken = report.count(State.BROKEN)
     if broken:
-        return f"{broken} of {len(report.cells)} combinations {'is' if broken == 1 else 'are'} broken"
+        return f"{broken} of {len(report.combinations)} combinations {'is' if broken == 1 else 'are'} broken"
     if not report.count(State.HELD):
         return "Nothing was checked"
     return "Every combination that ran held" if _incomplete(report) else "Everything held"
@@ -165,7 +172,7 @@ def _heat_cell(cells: Sequence[Cell], report: Report, name_backend: bool) -> Htm
     if not cells:
         return element("td")
     summary = summarize(cells)
-    label = _label(summary, name_backend)
+    label = _label(cells, summary, name_backend)
     if name_backend:
         return element("td", element("div", label, **_colour(summary)))
     # One name for all of them: opening one closes the other.
@@ -173,7 +180,7 @@ def _heat_cell(cells: Sequence[Cell], report: Report, name_backend: bool) -> Htm
     return element("td", element("div", opened, **_colour(summary)))
 
 
-def _label(summary: Summary, name_backend: bool) -> Html:
+def _label(cells: Sequence[Cell], summary: Summary, name_backend: bool) -> Html:
     """Say the state in words beside the number: colour alone says nothing to some readers."""
     words = [str(summary.state)]
     missing = summary.counts[State.UNAVAILABLE]
@@ -183,17 +190,20 @@ def _label(summary: Summary, name_backend: bool) -> Html:
         words.append(summary.worst.backend)
     elif missing:
         words.append(f"{missing} unavailable")
-    number = element("b", format_fraction(fraction(summary.worst)))
+    if cells[0].precision != "default":
+        words.append(f"{sum(cell.elements for cell in cells):,} elements")
     # Each on its own, so that a line breaks between them and not inside.
     smalls = [[" ", element("small", f"{word},")] for word in words[:-1]]
-    return element("span", number, *smalls, " ", element("small", words[-1]), class_="label")
+    return element("span", element("b", number(cells)), *smalls, " ", element("small", words[-1]), class_="label")
 
 
 def _colour(summary: Summary) -> dict[str, str | bool]:
     """Return the class of the state, and for what held its place on the colour scale."""
     if summary.state is not State.HELD:
         return {"class_": f"fill {_CLASS[summary.state]}"}
-    return {"class_": "fill held", "style": f"--share:{min(fraction(summary.worst), 1.0):.0%}"}
+    # of bits that do not differ there is no more and no less
+    share = 0.0 if summary.worst.precision == "reproducible" else min(fraction(summary.worst), 1.0)
+    return {"class_": "fill held", "style": f"--share:{share:.0%}"}
 
 
 def _ran(summary: Summary) -> bool:
@@ -208,13 +218,13 @@ def _panel(cells: Sequence[Cell], summary: Summary, report: Report) -> Html:
     broken = [cell for cell in cells if cell.state is State.BROKEN]
     return element(
         "div",
-        element("h3", f"{first.title} on {first.backend}"),
+        element("h3", f"{subject(first)} on {first.backend}"),
         _worst_case(summary),
         _breakdown(cells),
         _more_broken(broken, summary.worst),
         _reasons(cells),
         element("h4", "Contract"),
-        element("pre", report.contracts.get(first.operation, "none was recorded")),
+        element("pre", PRECISION_PROMISES.get(first.precision) or report.contracts.get(first.operation, "none")),
         element(
             "p",
             f"{sum(cell.elements for cell in cells):,} elements checked in "
@@ -229,7 +239,8 @@ def _worst_case(summary: Summary) -> list[Html]:
     if not _ran(summary):
         return []
     worst = summary.worst
-    how_far = f"{format_fraction(fraction(worst))} of the bound" if worst.state is State.HELD else wrong(worst)
+    unit = "of the bound" if worst.precision == "default" else "ulp"
+    how_far = f"{format_fraction(fraction(worst))} {unit}" if worst.state is State.HELD else wrong(worst)
     return [
         element("h4", "Worst case"),
         element("p", element("b", how_far), f", in {circumstances(worst)}"),
@@ -262,9 +273,9 @@ def _small_cell(cells: Sequence[Cell]) -> Html:
     if not cells:
         return element("td")
     summary = summarize(cells)
-    number = [format_fraction(fraction(summary.worst))] if _ran(summary) else []
+    shown = [number(cells)] if _ran(summary) else []
     word = [] if summary.state is State.HELD else [str(summary.state)]
-    return element("td", element("div", " ".join(number + word), **_colour(summary)))
+    return element("td", element("div", " ".join(shown + word), **_colour(summary)))
 
 
 def _more_broken(broken: Sequence[Cell], shown: Cell) -> list[Html]:
@@ -291,12 +302,12 @@ def _reasons(cells: Sequence[Cell]) -> list[Html]:
 
 
 def _broken_section(report: Report) -> Html:
-    rows = grid(report.cells, lambda cell: cell.title, lambda cell: cell.backend)
+    rows = grid(report.combinations, subject, lambda cell: cell.backend)
     groups = [(group, summarize(group)) for row in rows.values() for group in row.values()]
     broken = [(group, summary) for group, summary in groups if summary.state is State.BROKEN]
     if not broken:
         return Html("")
-    lead = "The worst of each; the cells of the table below have all of them."
+    lead = "The worst of each; the cells of the tables below have all of them."
     return _section("Broken", lead, element("ul", *(_broken_item(*pair) for pair in broken), class_="plain"))
 
 
@@ -304,7 +315,7 @@ def _broken_item(cells: Sequence[Cell], summary: Summary) -> Html:
     worst = summary.worst
     return element(
         "li",
-        element("b", f"{worst.title} on {worst.backend}"),
+        element("b", f"{subject(worst)} on {worst.backend}"),
         f", {summary.counts[State.BROKEN]} of {len(cells)}: {wrong(worst)}, in {circumstances(worst)}",
         element("pre", worst.where) if worst.where else "",
     )
@@ -329,6 +340,22 @@ def _shared_list(shared: Iterable[Shared]) -> Html:
         ),
         class_="plain",
     )
+
+
+def _precisions_section(report: Report) -> Html:
+    if not report.precisions:
+        return Html("")
+    rows = [
+        [
+            *([element("th", operation, scope="rowgroup", rowspan=str(len(row)))] if line == 0 else []),
+            element("th", backend, scope="row"),
+            *(_heat_cell(groups[precision], report, name_backend=False) for precision in PRECISION_HEADINGS),
+        ]
+        for operation, row in precision_grid(report.precisions).items()
+        for line, (backend, groups) in enumerate(row.items())
+    ]
+    table = _table(["operation", "backend", *PRECISION_HEADINGS.values()], rows, class_="heat precisions")
+    return _section("The other precisions", f"{PRECISIONS_LEAD} Select a cell for its worst case.", table)
 
 
 def _agreement_section(report: Report) -> Html:
@@ -387,7 +414,7 @@ def _contracts(report: Report) -> Html:
 
 
 def _environment(report: Report) -> Html:
-    pairs = [*flat(report.environment), ("result", headline(report.cells, report.seconds))]
+    pairs = [*flat(report.environment), ("result", headline(report.combinations, report.seconds))]
     rows = [[element("th", name, scope="row"), element("td", value)] for name, value in pairs]
     return _section("Environment", "What is needed to repeat the run.", _table([], rows, class_="pairs"))
 

@@ -11,6 +11,9 @@ from typing import Any
 from tempscale.testing.report import Agreement, Cell, State
 
 __all__ = [
+    "PRECISIONS_LEAD",
+    "PRECISION_HEADINGS",
+    "PRECISION_PROMISES",
     "Grid",
     "Shared",
     "Summary",
@@ -25,7 +28,10 @@ __all__ = [
     "fraction",
     "grid",
     "headline",
+    "number",
+    "precision_grid",
     "shared_reasons",
+    "subject",
     "summarize",
     "wrong",
 ]
@@ -36,6 +42,17 @@ Grid = dict[str, dict[str, list[Cell]]]
 _USUAL_ORDER = (
     *("eager", "compiled", "unknown-dims", "vmap", "gradient"),
     *("float16", "bfloat16", "float32", "float64"),
+)
+
+
+PRECISION_HEADINGS = {"accurate": "accurate: worst ulp", "reproducible": "reproducible: differing"}
+PRECISION_PROMISES = {
+    "accurate": "within 1 ulp of the exact value",
+    "reproducible": "within 1 ulp of the exact value, with the bits that NumPy has eagerly, eager and compiled",
+}
+PRECISIONS_LEAD = (
+    "Of accurate results the largest error in units in the last place; 1 is allowed. Of reproducible results how many "
+    "elements have other bits than NumPy's eager result: none may. Each over all variants, dtypes and compilers."
 )
 
 
@@ -79,8 +96,12 @@ def summarize(cells: Sequence[Cell]) -> Summary:
     """Return what a non-empty group of cells comes to."""
     counts = Counter(cell.state for cell in cells)
     state = next(s for s in (State.BROKEN, State.HELD, State.UNAVAILABLE, State.NOT_APPLICABLE) if counts[s])
-    worst = max((cell for cell in cells if cell.state is state), key=fraction)
+    worst = max((cell for cell in cells if cell.state is state), key=_severity)
     return Summary(state, worst, counts)
+
+
+def _severity(cell: Cell) -> tuple[int, float]:
+    return cell.differing if cell.precision == "reproducible" else 0, fraction(cell)
 
 
 def fraction(cell: Cell) -> float:
@@ -112,6 +133,18 @@ def agreement_title(agreement: Agreement) -> str:
     return f"{agreement.operation} ({agreement.variant})" if agreement.variant else agreement.operation
 
 
+def precision_grid(cells: Iterable[Cell]) -> dict[str, dict[str, dict[str, list[Cell]]]]:
+    """Sort the cells of the precisions by operation, all its variants together; then by backend; then by precision."""
+    rows = grid(cells, lambda cell: cell.operation, lambda cell: cell.backend)
+    return {
+        operation: {
+            backend: {p: [cell for cell in found if cell.precision == p] for p in PRECISION_HEADINGS}
+            for backend, found in row.items()
+        }
+        for operation, row in rows.items()
+    }
+
+
 def columns(names: Iterable[str]) -> list[str]:
     """Return names without repetition: modes and dtypes in their usual order, all others as they came."""
     unique = dict.fromkeys(names)
@@ -121,12 +154,29 @@ def columns(names: Iterable[str]) -> list[str]:
 
 def circumstances(cell: Cell) -> str:
     """Return what sets a cell apart from its neighbours: ``"float32, compiled (xla), body, cpu"``."""
-    return ", ".join(part for part in (cell.dtype, _mode(cell), cell.form, cell.device) if part)
+    precision = "" if cell.precision == "default" else cell.precision
+    return ", ".join(part for part in (cell.dtype, precision, _mode(cell), cell.form, cell.device) if part)
 
 
 def wrong(cell: Cell) -> str:
     """Return what is wrong with a broken cell: its own reason, else how far out it is."""
-    return cell.reason or f"{format_fraction(fraction(cell))} times the bound"
+    if cell.reason:
+        return cell.reason
+    if cell.precision == "default":
+        return f"{format_fraction(fraction(cell))} times the bound"
+    found = []
+    if cell.precision == "reproducible" and cell.differing:
+        found.append(f"{cell.differing:,} of {cell.elements:,} elements differ from NumPy's in their bits")
+    if fraction(cell) > 1:
+        found.append(f"{format_fraction(fraction(cell))} ulp off, 1 is promised")
+    return "; ".join(found)
+
+
+def number(cells: Sequence[Cell]) -> str:
+    """Return what counts of cells of one precision that ran: how many bits differ, or the worst error."""
+    if cells[0].precision == "reproducible" and not any(cell.reason for cell in cells):
+        return f"{sum(cell.differing for cell in cells):,}"
+    return format_fraction(max(map(fraction, cells)))
 
 
 def shared_reasons(cells: Iterable[Cell], state: State) -> list[Shared]:
@@ -136,6 +186,11 @@ def shared_reasons(cells: Iterable[Cell], state: State) -> list[Shared]:
         if cell.state is state:
             groups.setdefault((cell.backend, cell.reason), []).append(cell)
     return [Shared(backend, reason, tuple(group)) for (backend, reason), group in groups.items()]
+
+
+def subject(cell: Cell) -> str:
+    """Return what a cell is about, whatever the backend: the operation, with a precision that is not the default."""
+    return cell.title if cell.precision == "default" else f"{cell.title}, {cell.precision},"
 
 
 def headline(cells: Sequence[Cell], seconds: float) -> str:

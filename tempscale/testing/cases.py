@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Group", "groups", "user_group"]
+__all__ = ["Draw", "Group", "draw_group", "draws", "groups", "many_cases", "user_group"]
 
+SEED = 20_260_914
+CLASSES = 37
+NARROW = 4
 WIDE = 128_256  # classes of a large language model's vocabulary
 TEMPERATURES = (1e-3, 0.1, 0.7, 1.0, 2.0, 1e3, 0.0, np.inf)
 NAMED = ("logits", "p_logits", "q_logits", "labels", "temperature")  # arguments that have operands of their own
 GENERAL = ("logits", "q_logits", "r_logits", "s_logits")  # operands for arguments of any other name
+DRAWN_AT = (0.3, 0.5, 0.7, 0.9, 1.0, 1.3, 2.0, 7.0)  # temperatures of drawn rows, in turn
+DRAWN_AT_A_TIME = 2**21  # logits: 16 MiB in float64, of which a reference holds a score
 NUMBERS = (0.7, 1.0, 0.0, np.inf)  # temperatures that are run as Python numbers, too
 
 
@@ -37,9 +43,59 @@ class Group:
     cases: tuple[str, ...] = field(repr=False)
 
 
+@dataclass(frozen=True)
+class Draw:
+    """Rows drawn at random, beyond the cases: the `number`-th of `of` that are drawn.
+
+    With `cases` they are the cases of the group "rows" over and over, with other random numbers.
+    """
+
+    rows: int
+    classes: int
+    number: int = 1
+    of: int = 1
+    cases: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.rows} rows of {self.classes}, {self.number}/{self.of}"
+
+    @property
+    def for_reductions(self) -> bool:
+        """Whether it is for results without the axis of classes, of which wide rows give few."""
+        return self.classes == NARROW
+
+
+def many_cases(elements: int) -> Draw:
+    """Return the cases so many times that they come to about this many elements, up to a million."""
+    once = len(_rows(np.random.default_rng(0)))
+    return Draw(once * max(1, min(elements, 10**6) // (once * CLASSES)), CLASSES, cases=True)
+
+
+def draws(elements: int) -> Iterator[Draw]:
+    """Yield draws of at least so many elements: of wide rows, then for reductions of as many narrow ones."""
+    for classes, rows in ((WIDE, -(-elements // WIDE)), (NARROW, elements)):
+        at_a_time = max(1, min(rows, DRAWN_AT_A_TIME // classes))
+        of = -(-rows // at_a_time)
+        yield from (Draw(at_a_time, classes, number, of) for number in range(1, of + 1))
+
+
+def draw_group(draw: Draw, dtype: np.dtype[Any]) -> Group:
+    """Return the rows of a draw."""
+    rng = np.random.default_rng([SEED, draw.classes, draw.number])
+    if draw.cases:
+        rows: list[tuple[str, np.ndarray[Any, Any], float]] = []
+        while len(rows) < draw.rows:
+            rows += _rows(rng)
+        return _group(str(draw), rows, dtype, rng)
+    logits = rng.uniform(0.1, 5.0, (draw.rows, 1)) * rng.standard_normal((draw.rows, draw.classes))
+    names = [f"a row of draw {draw.number} of {draw.classes} classes at T = {t:g}" for t in DRAWN_AT]
+    operands = _operands(logits.astype(dtype), np.resize(DRAWN_AT, draw.rows), dtype, rng)
+    return Group(str(draw), operands, tuple(np.resize(names, draw.rows).tolist()))
+
+
 def groups(dtype: np.dtype[Any]) -> dict[str, Group]:
     """Return the groups for logits of a dtype: "rows" and "wide", "one class" and "empty"."""
-    rng = np.random.default_rng(20_260_914)
+    rng = np.random.default_rng(SEED)
     return {
         "rows": _group("rows", _rows(rng), dtype, rng),
         "wide": _group("wide", _wide_rows(rng), dtype, rng),
@@ -51,12 +107,12 @@ def groups(dtype: np.dtype[Any]) -> dict[str, Group]:
 def user_group(logits: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> Group:
     """Return the user's own logits as a group, under a cycle of temperatures."""
     cycle = (1.0, 0.5, 2.0)
-    rng = np.random.default_rng(20_260_914)
+    rng = np.random.default_rng(SEED)
     rows = [(f"row {i} at T = {cycle[i % 3]}", row, cycle[i % 3]) for i, row in enumerate(logits)]
     return _group("your logits", rows, dtype, rng)
 
 
-def _rows(rng: np.random.Generator, n: int = 37) -> list[tuple[str, np.ndarray[Any, Any], float]]:
+def _rows(rng: np.random.Generator, n: int = CLASSES) -> list[tuple[str, np.ndarray[Any, Any], float]]:
     normal = rng.standard_normal
     rows = [
         (f"normal scaled by {scale:g} at T = {t:g}", scale * normal(n), t)
@@ -112,30 +168,36 @@ def _group(
     n = len(rows[0][1]) if rows else 7
     with np.errstate(over="ignore"):
         logits = np.asarray([row for _, row, _ in rows], np.float64).reshape(len(rows), n).astype(dtype)
-    wide = logits.astype(np.float64)
+    operands = _operands(logits, np.asarray([t for _, _, t in rows]), dtype, rng)
+    operands["labels"][::11] = n + 3  # out of range
+    return Group(name, operands, tuple(case for case, _, _ in rows))
+
+
+def _operands(
+    logits: np.ndarray[Any, Any],
+    temperature: np.ndarray[Any, Any],
+    dtype: np.dtype[Any],
+    rng: np.random.Generator,
+) -> dict[str, np.ndarray[Any, Any]]:
+    rows, n = logits.shape
     # the other distribution of a divergence: near, far, and masked elsewhere
-    noise = rng.standard_normal(logits.shape) * np.where(np.arange(len(rows)) % 3, 1.0, 1e-2)[:, None]
+    noise = rng.standard_normal(logits.shape) * np.where(np.arange(rows) % 3, 1.0, 1e-2)[:, None]
     with np.errstate(invalid="ignore"):
-        other = (wide + noise).astype(dtype)
-    labels = rng.integers(0, n, len(rows)).astype(np.int32)
-    labels[::11] = n + 3  # out of range
+        other = (logits.astype(np.float64) + noise).astype(dtype)
+    labels = rng.integers(0, n, rows).astype(np.int32)
     mass = rng.random(logits.shape) * (rng.random(logits.shape) < 0.5)
     mass[:, 0] += 0.1
-    return Group(
-        name,
-        {
-            "logits": logits,
-            "p_logits": logits,
-            "q_logits": other,
-            "r_logits": np.roll(logits, 1, axis=-1),
-            "s_logits": np.roll(other, -1, axis=-1),
-            "labels": labels,
-            "probabilities": (mass / mass.sum(-1, keepdims=True)).astype(dtype),
-            "temperature": np.asarray([t for _, _, t in rows]).reshape(len(rows), 1).astype(_working(dtype)),
-            "g": rng.standard_normal(logits.shape).astype(dtype),
-        },
-        tuple(case for case, _, _ in rows),
-    )
+    return {
+        "logits": logits,
+        "p_logits": logits,
+        "q_logits": other,
+        "r_logits": np.roll(logits, 1, axis=-1),
+        "s_logits": np.roll(other, -1, axis=-1),
+        "labels": labels,
+        "probabilities": (mass / mass.sum(-1, keepdims=True)).astype(dtype),
+        "temperature": temperature.reshape(rows, 1).astype(_working(dtype)),
+        "g": rng.standard_normal(logits.shape).astype(dtype),
+    }
 
 
 def _working(dtype: np.dtype[Any]) -> type[np.floating[Any]]:

@@ -71,11 +71,10 @@ def check(
     """
     exact = narrow(exact)
     bound = narrow(bound)
-    if dtype != expected_dtype:
-        return Verdict(np.inf, f"dtype is {dtype}, expected {expected_dtype}", actual.size)
-    if actual.shape != exact.shape:
-        where = f"shape is {actual.shape}, expected {exact.shape}"
-        return Verdict(np.inf, where, actual.size, order=_order(actual, exact, bound, dtype))
+    wrong = mismatch(actual, exact, dtype, expected_dtype)
+    if wrong:
+        order = _order(actual, exact, bound, dtype) if dtype == expected_dtype else ""
+        return Verdict(np.inf, wrong, actual.size, order=order)
     if not actual.size:
         return Verdict(0.0, "", 0)
     bound = np.broadcast_to(bound, exact.shape)
@@ -83,11 +82,22 @@ def check(
     ratio = _ratio(got, exact, bound, dtype)
     index = np.unravel_index(int(np.argmax(ratio)), ratio.shape) if ratio.shape else ()
     worst = float(ratio[index])
-    place = ", ".join(str(int(i)) for i in index)
-    case = f"{names[int(index[0]) if index else 0]}: " if names else ""
-    where = f"{case}[{place}] is {_shown(got[index])}, exactly {_shown(exact[index])}"
+    where = f"{place_of(index, names)} is {_shown(got[index])}, exactly {_shown(exact[index])}"
     order = _order(actual, exact, bound, dtype) if worst > 1.0 else ""
     return Verdict(worst, where, actual.size, _place(index, got, exact, bound, dtype), order)
+
+
+def mismatch(actual: np.ndarray[Any, Any], exact: Any, dtype: str, expected_dtype: str) -> str:
+    """Say what is wrong with the dtype or the shape of a result; "" if nothing is."""
+    if dtype != expected_dtype:
+        return f"dtype is {dtype}, expected {expected_dtype}"
+    return "" if actual.shape == exact.shape else f"shape is {actual.shape}, expected {exact.shape}"
+
+
+def place_of(index: Any, names: Sequence[str]) -> str:
+    """Return the case and the index of an element: ``"ties at T = 0.7: [3, 5]"``."""
+    place = ", ".join(str(int(i)) for i in index)
+    return f"{names[int(index[0]) if index else 0]}: [{place}]" if names else f"[{place}]"
 
 
 def _place(index: Any, got: Any, exact: Any, bound: Any, dtype: str) -> Place:

@@ -1,7 +1,8 @@
 """The conformance run: every operation on every backend, in every dtype and mode, held to its contract.
 
 The exact result of each group of cases is computed once, and every backend is compared with it. In the
-compiled modes all operations go into one graph, because compiling is what takes the time.
+compiled modes all operations go into one graph, because compiling is what takes the time. The precisions that an
+operation has besides the default come last: there the bound is 1 ulp, and bits are compared with NumPy's.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 
@@ -26,19 +27,22 @@ from tempscale._agnostic import OPERATIONS, Operation
 from tempscale._registry import get_backend
 from tempscale.backend import Array, Backend, BackendUnavailableError
 from tempscale.contracts import Specification, formula_quantities, working_precision
-from tempscale.testing.cases import GENERAL, NAMED, NUMBERS, Group, groups, user_group
+from tempscale.testing.cases import GENERAL, NAMED, NUMBERS, Draw, Group, draw_group, groups, user_group
 from tempscale.testing.check import Verdict, check
 from tempscale.testing.modes import MODES, Mode
 from tempscale.testing.plan import (
     DTYPES,
     FORMS,
+    PRECISIONS,
     Selection,
     Step,
     lead_dtype,
     plan,
+    plan_precisions,
     require_known,
     require_known_selection,
 )
+from tempscale.testing.precisions import Measurement, joined, measure
 from tempscale.testing.report import Agreement, Cell, Report, State
 from tempscale.testing.ulp import ulp_distance
 
@@ -95,13 +99,25 @@ class Subject:
     def takes_axis(self) -> bool:
         return "axis" in inspect.signature(self.operation).parameters
 
-    def call(self, form: str, arrays: Mapping[str, Array], **options: Any) -> Array:
-        """Run the operation on arrays by argument, as its users call it, or its body."""
+    @functools.cached_property
+    def precisions(self) -> tuple[str, ...]:
+        """The precisions that the signature of the operation says it has, besides the default."""
+        if "precision" not in inspect.signature(self.operation).parameters:
+            return ()
+        with contextlib.suppress(NameError):  # what can be told to a type checker only
+            named = get_args(get_type_hints(self.operation.body)["precision"])
+            return tuple(precision for precision in PRECISIONS if precision in named)
+        return ()
+
+    def call(self, step: Step, arrays: Mapping[str, Array], **options: Any) -> Array:
+        """Run the operation on arrays by argument, as its users call it in a precision, or its body."""
         operands = [array for name, array in arrays.items() if name != "temperature"]
         given = {key: value for key, value in self.options.items() if key != "labels_as"}
         if "temperature" in arrays:
             given["temperature"] = arrays["temperature"]
-        fn = self.operation if form == "public" else self.operation.call_body
+        if step.precision != "default":
+            given["precision"] = step.precision
+        fn = self.operation if step.form == "public" else self.operation.call_body
         return fn(*operands, **given, **options)
 
     @property
@@ -145,7 +161,7 @@ def run(
     Examples
     --------
     >>> from tempscale.testing.conformance import Selection, run
-    >>> report = run(Selection(("numpy",), ("entropy",), ("float32",), ("eager",)))
+    >>> report = run(Selection(("numpy",), ("entropy",), ("float32",), ("eager",), quick=True))
     >>> report.exit_status()
     0
     """
@@ -162,13 +178,25 @@ def run(
     contracts = {s.operation.__name__: s.specification.contract.text() for s in subjects}
     report = Report(contracts=contracts)
     bench = _Bench(selection, logits)
+    at_work = bench
     steps: list[Step] = []
     try:
         steps.extend(plan(selection))
+        if any(subject.precisions for subject in subjects):
+            drawn = 0 if selection.quick or logits is not None else selection.drawn
+            steps.extend(plan_precisions(steps, selection, drawn=drawn))
         for done, step in enumerate(steps):
             if progress is not None:
                 progress(Progress(done, len(steps), step.label))
-            report.cells.extend(bench.run(step, subjects))
+            if step.draw != at_work.draw:
+                if at_work is not bench:
+                    at_work.forget()
+                at_work = bench if step.draw is None else _Bench(selection, logits, step.draw)
+            found = at_work.run(step, bench.subjects_of(step, subjects))
+            if step.precision == "default":
+                report.cells.extend(found)
+            else:
+                report.precisions = joined([*report.precisions, *found])
         if progress is not None:
             progress(Progress(len(steps), len(steps), "done"))
     except KeyboardInterrupt:
@@ -183,13 +211,15 @@ def run(
 
 
 class _Bench:
-    """Runs steps, and keeps the exact results and those of the backends between them."""
+    """Runs steps on the cases, the user's logits or a draw, and keeps the exact results and those of the backends."""
 
-    def __init__(self, selection: Selection, logits: np.ndarray[Any, Any] | None) -> None:
+    def __init__(self, selection: Selection, logits: np.ndarray[Any, Any] | None, draw: Draw | None = None) -> None:
         self.selection = selection
         self.logits = logits
+        self.draw = draw
         self.groups = functools.lru_cache(maxsize=None)(self._make_groups)
         self.exact = functools.lru_cache(maxsize=None)(self._compute_exact)
+        self.numpys = functools.lru_cache(maxsize=None)(self._compute_numpys)
         self._results: dict[tuple[Subject, str, str], dict[str, Any]] = {}
 
     def run(self, step: Step, subjects: Sequence[Subject]) -> list[Cell]:
@@ -210,6 +240,25 @@ class _Bench:
                 return self._run_together(step, backend, subjects)
             return [cell for subject in subjects for cell in self._run_together(step, backend, [subject])]
 
+    def forget(self) -> None:
+        """Let go of all that is kept: caches of methods keep their object, and draws are large."""
+        for cache in (self.groups, self.exact, self.numpys):
+            cache.cache_clear()
+
+    def subjects_of(self, step: Step, subjects: Sequence[Subject]) -> Sequence[Subject]:
+        """Those of the subjects that a step is about."""
+        if step.precision == "default":
+            return subjects
+        found = [subject for subject in subjects if step.precision in subject.precisions]
+        if self.selection.quick:
+            found = _in_turn(found, 0)
+            # one is enough to see that it compiles, which takes seconds for each
+            return sorted(found, key=lambda subject: len(subject.sources))[:1] if step.compiler else found
+        if step.draw is not None and step.draw.for_reductions:
+            reductions = [s for s in found if self.exact(s, step.dtype, "one class", None)["value"].ndim == 1]
+            return _in_turn(reductions, step.draw.number)
+        return found
+
     def _run_together(self, step: Step, backend: Backend, subjects: Sequence[Subject]) -> list[Cell]:
         """Run the subjects in one graph; one by one if that fails, to name which it is."""
         started = time.perf_counter()
@@ -221,7 +270,7 @@ class _Bench:
             return [cell for subject in subjects for cell in self._run_together(step, backend, [subject])]
         return [_judged(step, s, v, started) for s, v in zip(subjects, verdicts, strict=True)]
 
-    def _verdicts(self, step: Step, backend: Backend, subjects: Sequence[Subject]) -> list[list[Verdict]]:
+    def _verdicts(self, step: Step, backend: Backend, subjects: Sequence[Subject]) -> Sequence[Sequence[Verdict]]:
         if step.mode == "gradient":
             return self._gradients(step, backend, subjects)
         if step.compiler:
@@ -230,33 +279,38 @@ class _Bench:
         return [list(check_one(step, backend, subject)) for subject in subjects]
 
     def _eager(self, step: Step, backend: Backend, subject: Subject) -> Iterator[Verdict]:
-        for group in self.groups(step.dtype).values():
-            result = subject.call(step.form, _arrays(backend, step, group, subject))
+        found = list(self.groups(step.dtype).values())
+        # natives of the other precisions are compiled for each shape and number
+        few = self.selection.quick and step.precision != "default"
+        for group in found[:2] if few else found:
+            result = subject.call(step, _arrays(backend, step, group, subject))
             yield self._compare(step, backend, subject, group, result)
+        if few or self.draw is not None:
+            return
         if self.selection.quick and (step.form == "body" or step.dtype != lead_dtype(self.selection)):
             return
         group = next(iter(self.groups(step.dtype).values()))
         if subject.specification.takes_temperature:
             arrays = _arrays(backend, step, group, subject)
             for number in NUMBERS:
-                result = subject.call(step.form, {**arrays, "temperature": number})
+                result = subject.call(step, {**arrays, "temperature": number})
                 yield self._compare(step, backend, subject, group, result, number)
         yield from self._layouts(step, backend, subject, group)
 
     def _layouts(self, step: Step, backend: Backend, subject: Subject, group: Group) -> Iterator[Verdict]:
         """The same rows from memory with gaps, and with the classes on the first axis."""
         strided = _arrays(backend, step, group, subject, layout=_with_gaps)
-        yield self._compare(step, backend, subject, group, subject.call(step.form, strided))
+        yield self._compare(step, backend, subject, group, subject.call(step, strided))
         if not subject.takes_axis:
             return
-        result = subject.call(step.form, _arrays(backend, step, group, subject, layout=_turned), axis=0)
+        result = subject.call(step, _arrays(backend, step, group, subject, layout=_turned), axis=0)
         if len(backend.shape(result)) == 2:
             result = backend.namespace.permute_dims(result, (1, 0))
         yield self._compare(step, backend, subject, group, result)
 
     def _vmap(self, step: Step, backend: Backend, subject: Subject) -> Iterator[Verdict]:
         def one_row(*row: Array) -> Array:
-            return subject.call(step.form, dict(zip(subject.sources, row, strict=True)))
+            return subject.call(step, dict(zip(subject.sources, row, strict=True)))
 
         group = next(iter(self.groups(step.dtype).values()))
         mapped = Mode(step.mode).run(backend, one_row)
@@ -268,7 +322,7 @@ class _Bench:
 
         def all_operations(*arrays: Array) -> tuple[Array, ...]:
             given = dict(zip(sources, arrays, strict=True))
-            return tuple([s.call(step.form, {name: given[of] for name, of in s.sources.items()}) for s in subjects])
+            return tuple([s.call(step, {name: given[of] for name, of in s.sources.items()}) for s in subjects])
 
         verdicts: list[list[Verdict]] = [[] for _ in subjects]
         compiled = Mode(step.mode).run(backend, all_operations, compiler=step.compiler)
@@ -299,7 +353,7 @@ class _Bench:
                 for (k, name), array in zip(places, arrays, strict=True):
                     changed[k][name] = array
                 parts = [
-                    backend.namespace.sum(subject.call(step.form, each) * g)
+                    backend.namespace.sum(subject.call(step, each) * g)
                     for subject, each, (_, g) in zip(subjects, changed, given, strict=True)
                 ]
                 return functools.reduce(operator.add, parts)
@@ -333,6 +387,15 @@ class _Bench:
         exact = self.exact(subject, step.dtype, group.name, number)
         actual = backend.to_numpy(result)
         cases = group.cases if number is None else tuple(f"{c}, but T = {number:g} as a number" for c in group.cases)
+        if step.precision != "default":
+            return measure(
+                actual,
+                exact["value"],
+                self.numpys(subject, step.precision, step.dtype, group.name, number),
+                dtype=backend.dtype_name(result),
+                expected_dtype=step.dtype,
+                names=cases,
+            )
         if step.mode == "eager" and step.form == "public":
             key = (subject, step.dtype, f"{group.name} {number}")
             self._results.setdefault(key, {}).setdefault(step.backend, actual)
@@ -363,6 +426,8 @@ class _Bench:
 
     def _make_groups(self, dtype: str) -> dict[str, Group]:
         kind = get_backend("numpy").dtype(dtype)
+        if self.draw is not None:
+            return {str(self.draw): draw_group(self.draw, kind)}
         if self.logits is None:
             return groups(kind)
         return {"your logits": user_group(self.logits, kind)}
@@ -380,6 +445,8 @@ class _Bench:
         with np.errstate(all="ignore"):
             exact = reference(*operands.values(), **options)
             value = exact["value"]
+            if self.draw is not None:
+                return {"value": value}
             quantities = formula_quantities(contract, dtype, operands, exact)
             bound = contract.bound(**quantities)
             found: dict[str, Any] = {"value": value, "bound": _fit(bound, value.shape)}
@@ -391,6 +458,17 @@ class _Bench:
                 found["gradients"] = {n: gradients[n] for n in contract.gradients}
                 found["gradients"]["bounds"] = {n: _fit(b, gradients[n].shape) for n, b in bounds.items()}
         return found
+
+    def _compute_numpys(
+        self, subject: Subject, precision: str, dtype: str, group_name: str, number: float | None
+    ) -> np.ndarray[Any, Any]:
+        """The result in NumPy, eagerly, whose bits all others are to have."""
+        numpy = get_backend("numpy")
+        step = Step("numpy", "cpu", dtype, "eager", precision=precision)
+        arrays = _arrays(numpy, step, self.groups(dtype)[group_name], subject)
+        if number is not None:
+            arrays["temperature"] = number
+        return np.asarray(subject.call(step, arrays))
 
     # Agreement
 
@@ -427,6 +505,14 @@ class _Bench:
                     case = self.groups(dtype)[name].cases[int(index[0])] if index else ""
                     best = Agreement(*subject.key, dtype, ulp, (one, other), case, int(counted.sum()))
         return best
+
+
+def _in_turn(subjects: Sequence[Subject], turn: int) -> list[Subject]:
+    """One variant of each operation."""
+    variants: dict[str, list[Subject]] = {}
+    for subject in subjects:
+        variants.setdefault(subject.operation.__name__, []).append(subject)
+    return [found[turn % len(found)] for found in variants.values()]
 
 
 def _rows_with_gradient(value: Any, gradient: Any) -> Any:
@@ -485,6 +571,7 @@ def _cell(step: Step, subject: Subject, state: State, **found: Any) -> Cell:
         step.compiler,
         step.form,
         state,
+        precision=step.precision,
         **found,
     )
 
@@ -502,6 +589,8 @@ def _failed(step: Step, subject: Subject, error: Exception, started: float) -> C
 
 
 def _judged(step: Step, subject: Subject, verdicts: Sequence[Verdict], started: float) -> Cell:
+    if step.precision != "default":
+        return _measured(step, subject, [v for v in verdicts if isinstance(v, Measurement)], started)
     worst = max(verdicts, key=lambda verdict: verdict.worst)
     held = worst.held
     return _cell(
@@ -513,6 +602,25 @@ def _judged(step: Step, subject: Subject, verdicts: Sequence[Verdict], started: 
         reason="" if held else f"{worst.worst:.3g} times the bound",
         elements=sum(verdict.elements for verdict in verdicts),
         seconds=time.perf_counter() - started,
+    )
+
+
+def _measured(step: Step, subject: Subject, found: Sequence[Measurement], started: float) -> Cell:
+    worst = max(found, key=lambda measurement: measurement.worst)
+    differing = sum(measurement.differing for measurement in found)
+    where = worst.where
+    if step.precision == "reproducible" and differing:
+        where = next(measurement.difference for measurement in found if measurement.differing)
+    held = worst.held and (step.precision != "reproducible" or not differing)
+    return _cell(
+        step,
+        subject,
+        State.HELD if held else State.BROKEN,
+        worst=worst.worst,
+        where=where,
+        elements=sum(measurement.elements for measurement in found),
+        seconds=time.perf_counter() - started,
+        differing=differing,
     )
 
 

@@ -50,15 +50,15 @@ def to_junit(report: Report) -> str:
         One suite per backend, one test case per cell with the class name ``backend.mode``. A broken cell is
         a failure; one that is not applicable or unavailable is skipped, with its reason.
     """
-    root = ET.Element("testsuites", _counts(report.cells, "tempscale conform", report.seconds))
-    for backend in dict.fromkeys(cell.backend for cell in report.cells):
+    root = ET.Element("testsuites", _counts(report.combinations, "tempscale conform", report.seconds))
+    for backend in dict.fromkeys(cell.backend for cell in report.combinations):
         root.append(_suite(backend, report))
     ET.indent(root, " ")
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
 def _suite(backend: str, report: Report) -> ET.Element:
-    cells = [cell for cell in report.cells if cell.backend == backend]
+    cells = [cell for cell in report.combinations if cell.backend == backend]
     suite = ET.Element("testsuite", _counts(cells, backend, sum(cell.seconds for cell in cells)))
     properties = ET.SubElement(suite, "properties")
     for name, value in [*flat(report.environment), ("interrupted", str(report.interrupted).lower())]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tempscale._registry import get_backend, known_backends
 from tempscale.backend import Backend, BackendUnavailableError
+from tempscale.testing.cases import Draw, draws, many_cases
 from tempscale.testing.modes import MODES, Mode
 
-__all__ = ["DTYPES", "FORMS", "Selection", "Step", "lead_dtype", "plan"]
+__all__ = ["DTYPES", "FORMS", "Selection", "Step", "lead_dtype", "plan", "plan_precisions"]
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 FORMS = ("public", "body")
+PRECISIONS = ("accurate", "reproducible")
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,10 @@ class Selection:
 
     A quick run has all dtypes in eager form, under array temperatures. Numbers as temperatures, other layouts of
     memory and the other modes run in float32 only; agnostic bodies run eagerly only, gradients are not compiled, and
-    of the compiled modes only "unknown-dims" has wide rows where it can.
+    of the compiled modes only "unknown-dims" has wide rows where it can. In each precision but the default it has
+    float32 only, one variant of each operation, no special shapes and no draws, and compiles one operation.
+
+    `drawn` is how many elements of each operation are drawn at random, beyond the cases, for those precisions.
     """
 
     backends: tuple[str, ...] | None = None
@@ -30,11 +35,12 @@ class Selection:
     modes: tuple[str, ...] = MODES
     devices: tuple[str, ...] | None = None
     quick: bool = False
+    drawn: int = 10**7
 
 
 @dataclass(frozen=True)
 class Step:
-    """What runs together: one backend, device, dtype, mode, compiler and form."""
+    """What runs together: one backend, device, dtype, mode, compiler, form and precision; on the cases or a draw."""
 
     backend: str
     device: str
@@ -44,11 +50,18 @@ class Step:
     form: str = "public"
     problem: str = ""
     applicable: bool = True
+    precision: str = "default"
+    draw: Draw | None = None
 
     @property
     def label(self) -> str:
         """The step in a few words, for a progress bar."""
-        return " ".join(part for part in (self.backend, self.dtype, self.mode, self.compiler) if part)
+        words = [self.backend, self.dtype, self.mode, self.compiler]
+        if self.precision != "default":
+            words.append(self.precision)
+        if self.draw is not None:
+            words.append(f"on {self.draw}")
+        return " ".join(filter(None, words))
 
 
 def require_known(what: str, given: tuple[str, ...] | None, known: tuple[str, ...]) -> None:
@@ -83,6 +96,27 @@ def plan(selection: Selection) -> Iterator[Step]:
                     yield from _plan_dtype(backend, device, dtype, selection)
     if not found_device:
         raise ValueError(f"no backend has a device {', '.join(selection.devices or ())}; see `tempscale backends`")
+
+
+def plan_precisions(steps: Sequence[Step], selection: Selection, *, drawn: int) -> Iterator[Step]:
+    """Yield steps in the other precisions, where functions run as users call them, eagerly or compiled.
+
+    A draw runs in all steps one after another, because what is exact is known of one at a time.
+    """
+    there = [step for step in steps if step.form == "public" and not step.problem and step.dtype != "float64"]
+    lead = [step for step in there if step.dtype == lead_dtype(selection)]
+    eager = [step for step in (lead if selection.quick else there) if step.mode == "eager"]
+    compiled = [step for step in lead if step.mode == "compiled"]
+    yield from _in_each_precision(eager)
+    yield from _in_each_precision(compiled, many_cases(drawn) if drawn else None)
+    for draw in draws(drawn):
+        yield from _in_each_precision([step for step in eager if step.dtype == "float32"], draw)
+
+
+def _in_each_precision(steps: Sequence[Step], draw: Draw | None = None) -> Iterator[Step]:
+    for step in steps:
+        for precision in PRECISIONS:
+            yield replace(step, precision=precision, draw=draw)
 
 
 def lead_dtype(selection: Selection) -> str:

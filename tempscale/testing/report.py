@@ -25,7 +25,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Cell:
-    """One operation on one backend, in one dtype, mode and form, on one device.
+    """One operation on one backend, in one dtype, mode, form and precision, on one device.
 
     Attributes
     ----------
@@ -42,15 +42,22 @@ class Cell:
     state : State
         What came of it.
     worst : float
-        Largest |error| / bound over all elements; inf where a NaN, inf, shape or dtype is wrong.
+        Largest |error| / bound over all elements; inf where a NaN, inf, shape or dtype is wrong. In the precisions
+        "accurate" and "reproducible" the bound is 1 ulp.
     where : str
-        The input that caused the worst: the case, the index, the computed and the exact value.
+        The input that caused the worst: the case, the index, the computed and the exact value. Of a "reproducible"
+        result whose bits differ: the first that does, with the bits.
     reason : str
         Why it is broken, not applicable or unavailable.
     elements : int
         How many elements were checked.
     seconds : float
         How long it took, compilation included.
+    precision : str
+        "default", "accurate" or "reproducible".
+    differing : int
+        How many elements have other bits than NumPy's eager result; not counted in the default precision. One is
+        enough to break "reproducible".
     """
 
     operation: str
@@ -67,6 +74,8 @@ class Cell:
     reason: str = ""
     elements: int = 0
     seconds: float = 0.0
+    precision: str = "default"
+    differing: int = 0
 
     @property
     def title(self) -> str:
@@ -102,7 +111,9 @@ class Report:
     contracts : mapping of str to str
         The numeric contract of each operation, as text.
     cells : list of Cell
-        In the order in which they ran.
+        In the order in which they ran, in the default precision.
+    precisions : list of Cell
+        Those of the other precisions.
     agreements : list of Agreement
         One per operation, variant and dtype for which two backends ran.
     interrupted : bool
@@ -112,6 +123,7 @@ class Report:
     environment: Mapping[str, Any] = field(default_factory=dict)
     contracts: Mapping[str, str] = field(default_factory=dict)
     cells: list[Cell] = field(default_factory=list)
+    precisions: list[Cell] = field(default_factory=list)
     agreements: list[Agreement] = field(default_factory=list)
     interrupted: bool = False
     seconds: float = 0.0
@@ -120,9 +132,14 @@ class Report:
         counts = ", ".join(f"{self.count(state)} {state.value}" for state in State)
         return f"<Report: {counts}{', interrupted' if self.interrupted else ''}>"
 
+    @property
+    def combinations(self) -> list[Cell]:
+        """All cells, in every precision."""
+        return [*self.cells, *self.precisions]
+
     def count(self, state: State) -> int:
-        """Return how many cells are in a state."""
-        return sum(cell.state is state for cell in self.cells)
+        """Return how many combinations are in a state."""
+        return sum(cell.state is state for cell in self.combinations)
 
     def exit_status(self, *, allow_unavailable: bool = False) -> int:
         """Return 0 if everything held, 1 if something is broken, 3 if something was unavailable.

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["spacing", "ulp_distance"]
+__all__ = ["spacing", "ulp_distance", "ulp_error"]
 
 _FORMATS = {
     # name: (bits of the fraction, exponent of the smallest normal number, largest finite number)
@@ -17,6 +17,9 @@ _FORMATS = {
 }
 
 FLOATS = tuple(_FORMATS)
+
+FLUSHED = 2.0**-126
+"""What is smaller is 0 to some frameworks, in every dtype of up to 32 bits."""
 
 _FARTHEST = np.iinfo(np.int64).max
 
@@ -32,7 +35,7 @@ def smallest_normal(dtype: str) -> float:
 
 
 def spacing(x: Any, dtype: str) -> Any:
-    """Return the distance between neighbouring numbers of a dtype at `x`, subnormal ones included.
+    """Return the distance between neighbouring numbers of a dtype at `x`, subnormal ones included; in float64 or more.
 
     Examples
     --------
@@ -40,10 +43,11 @@ def spacing(x: Any, dtype: str) -> Any:
     0.0078125
     """
     fraction, smallest, _ = _FORMATS[dtype]
-    magnitude = np.abs(np.asarray(x, dtype=np.longdouble))
+    x = np.asarray(x)
+    wide = np.result_type(x, np.float64).type
     # frexp gives 0 the exponent of 1/2
-    _, exponent = np.frexp(np.maximum(magnitude, np.longdouble(2.0) ** smallest))
-    return np.ldexp(np.longdouble(1.0), np.maximum(exponent - 1, smallest) - fraction)
+    _, exponent = np.frexp(np.maximum(np.abs(x.astype(wide)), wide(2.0) ** smallest))
+    return np.ldexp(wide(1.0), np.maximum(exponent - 1, smallest) - fraction)
 
 
 def ulp_distance(a: Any, b: Any, dtype: str) -> np.ndarray[Any, Any]:
@@ -64,6 +68,29 @@ def ulp_distance(a: Any, b: Any, dtype: str) -> np.ndarray[Any, Any]:
     steps = np.abs(one - other)
     too_far = (one > 0) & (other < one - _FARTHEST) | (one < 0) & (other > one + _FARTHEST)
     return np.where(nan | too_far, _FARTHEST, steps)
+
+
+def ulp_error(x: Any, exact: Any, dtype: str) -> np.ndarray[Any, Any]:
+    """Return |x - exact| in spacings of `dtype`, one of up to 32 bits, at `exact`, which is of higher precision.
+
+    NaN and infinities that are exact must be met; an infinity in the place of a number too large counts as the next
+    after the largest. Where `x` and `exact` are both below 2^-126 there is no error, because TensorFlow and JAX flush.
+
+    Examples
+    --------
+    >>> import numpy
+    >>> ulp_error(numpy.float32([0.5, 0.0]), [0.5 + 2**-26, 1e-40], "float32")
+    array([0.25, 0.  ])
+    """
+    x, exact = (np.asarray(a).astype(np.float64) for a in (x, exact))
+    beyond = largest(dtype) + float(spacing(largest(dtype), dtype))
+    with np.errstate(all="ignore"):
+        error = np.abs(np.clip(x, -beyond, beyond) - np.clip(exact, -beyond, beyond))
+        flushed = np.maximum(np.abs(x), np.abs(exact)) <= FLUSHED
+        error = np.where(flushed, 0.0, error / spacing(np.clip(exact, -beyond, beyond), dtype))
+    special = ~np.isfinite(exact) | np.isnan(x)
+    met = (x == exact) | np.isnan(x) & np.isnan(exact)
+    return np.where(special, np.where(met, 0.0, np.inf), error)
 
 
 def _position(x: np.ndarray[Any, Any], dtype: str) -> np.ndarray[Any, Any]:
