@@ -1,61 +1,69 @@
 """Drawing one token per row, against what a user would write by hand in each framework.
 
-Prints, for each framework, shape and way of running, the time as a multiple of the native draw's in the same turn.
+Prints, for each framework, dtype, shape and way of running, the time as a multiple of the native draw's in the same
+turn, and the peak memory in multiples of the logits (empty where they are few, and where a framework's allocator hides
+it). The native draw is compiled in JAX and TensorFlow, whatever the way. Of NumPy's bfloat16 it makes float32 first,
+because arithmetic on it takes far longer.
 
-    python -m benchmarks.sampling [--backend NAME ...]
+    python -m benchmarks.sampling [--backend NAME ...] [--shape ROWSxCLASSES ...] [--device DEVICE] [--markdown]
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import tempscale
-from benchmarks._measure import ratios
+from benchmarks._measure import peak_bytes, ratios
 from tempscale import random
+from tempscale.backend import Backend
 from tempscale.decoding import sample
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-SHAPES = ((64, 128_256), (64, 50))
+SHAPES = ((64, 128_256), (8, 128_256), (1, 128_256), (64, 50))
+DTYPES = {"float32": 4, "bfloat16": 2}
+LEAST_PEAK = 0.03
+"""What the noise alone takes, and a block that is worked on."""
 T = 0.7
 
+Draw = Callable[[Any], Any]
 
-def numpy_draw() -> Callable[[Any], Any]:
+
+def numpy_draw() -> Draw:
     rng = np.random.default_rng(0)
 
     def draw(x: Any) -> Any:
+        x = x.astype(np.float32, copy=False)
         e = np.exp((x - x.max(-1, keepdims=True)) / np.float32(T))
         totals = np.cumsum(e / e.sum(-1, keepdims=True), -1)
         places = rng.random(len(x), np.float32)
-        return [np.searchsorted(row, place) for row, place in zip(totals, places, strict=True)]
+        return np.array([np.searchsorted(row, place) for row, place in zip(totals, places, strict=True)])
 
     return draw
 
 
-def torch_draw() -> Callable[[Any], Any]:
+def torch_draw() -> Draw:
     import torch
 
     return lambda x: torch.multinomial(torch.softmax(x / T, -1), 1)
 
 
-def jax_draw() -> Callable[[Any], Any]:
+def jax_draw() -> Draw:
     import jax
 
     key = jax.random.key(0)
-    compiled = jax.jit(lambda x: jax.random.categorical(key, x / T))
-    return lambda x: compiled(x).block_until_ready()
+    compiled: Draw = jax.jit(lambda x: jax.random.categorical(key, x / T))
+    return compiled
 
 
-def tensorflow_draw() -> Callable[[Any], Any]:
+def tensorflow_draw() -> Draw:
     import tensorflow as tf
 
-    compiled: Callable[[Any], Any] = tf.function(
-        lambda x: tf.random.stateless_categorical(x / T, 1, [1, 2]), autograph=False
-    )
+    compiled: Draw = tf.function(lambda x: tf.random.stateless_categorical(x / T, 1, [1, 2]), autograph=False)
     return compiled
 
 
@@ -66,20 +74,76 @@ def ours(x: Any) -> Any:
     return sample(x, random.key(0), temperature=T)
 
 
+class Row(NamedTuple):
+    """One line of the table."""
+
+    backend: str
+    way: str
+    dtype: str
+    shape: tuple[int, int]
+    time: float
+    peak: float | None
+
+
+def rows(names: list[str], shapes: list[tuple[int, int]], device: str | None) -> Iterator[Row]:
+    """Measure: all ways of running that a framework has in the same turns."""
+    for name in names:
+        backend, peer = tempscale.get_backend(name), PEERS[name]()
+        ways = {"eager": ours} | {way: backend.jit(ours, compiler=way) for way in backend.compilers}
+        for shape in shapes:
+            logits = np.random.default_rng(0).standard_normal(shape, dtype=np.float32) * 3
+            for dtype, size in DTYPES.items():
+                x = backend.asarray(logits.astype(tempscale.get_backend("numpy").dtype(dtype)), device=device)
+                drawing = {way: waiting(draw, x, backend) for way, draw in ways.items()}
+                found = ratios(waiting(peer, x, backend), drawing)
+                for way, draw in drawing.items():
+                    peak = peak_of(draw, device) if logits.size > 10**6 else None
+                    relative = None if peak is None else peak / (logits.size * size)
+                    if relative is not None and relative < LEAST_PEAK:
+                        relative = None  # the framework's allocator has used memory that it kept from before
+                    yield Row(name, way, dtype, shape, found[way], relative)
+
+
+def waiting(draw: Draw, x: Any, backend: Backend) -> Callable[[], Any]:
+    """Draw and wait for the tokens, of which there are few."""
+    return lambda: backend.to_numpy(draw(x))
+
+
+def peak_of(draw: Callable[[], Any], device: str | None) -> int | None:
+    """Return the peak memory of a call in bytes: of the process, or of a CUDA device as PyTorch counts it."""
+    if device is None:
+        return peak_bytes(draw)
+    if not device.startswith("cuda"):
+        return None
+    import torch
+
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    draw()
+    return torch.cuda.max_memory_allocated(device) - before
+
+
+def as_shape(text: str) -> tuple[int, int]:
+    number, classes = text.split("x")
+    return int(number), int(classes)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backend", nargs="+", choices=PEERS, default=list(PEERS))
-    line = "{:11}{:31}{:13}{:>14}"
-    print(line.format("framework", "way", "shape", "time / native"))
-    for name in parser.parse_args().backend:
-        backend, peer = tempscale.get_backend(name), PEERS[name]()
-        ways = {"eager": ours} | {way: backend.jit(ours, compiler=way) for way in backend.compilers}
-        for shape in SHAPES:
-            x = backend.asarray(np.random.default_rng(0).standard_normal(shape, dtype=np.float32) * 3)
-            for way, run in ways.items():
-                # to_numpy waits for the tokens; there are only 64
-                found = ratios(lambda: peer(x), {"ours": lambda: backend.to_numpy(run(x))})["ours"]  # noqa: B023
-                print(line.format(name, way, " x ".join(map(str, shape)), f"{found:.2f}"), flush=True)
+    parser.add_argument("--shape", nargs="+", type=as_shape, default=list(SHAPES), help="as 64x50")
+    parser.add_argument("--device", help="one of the backend's, as cuda:0; the CPU without it")
+    parser.add_argument("--markdown", action="store_true", help="print a Markdown table")
+    options = parser.parse_args()
+    headings = ("framework", "way", "dtype", "shape", "time / native", "peak / logits")
+    line = "| {} | {} | {} | {} | {} | {} |" if options.markdown else "{:11}{:31}{:10}{:13}{:>14}{:>15}"
+    print(line.format(*headings))
+    if options.markdown:
+        print("|---|---|---|---|---:|---:|")
+    for row in rows(options.backend, options.shape, options.device):
+        peak = "" if row.peak is None else f"{row.peak:.2f}"
+        shape = " x ".join(map(str, row.shape))
+        print(line.format(row.backend, row.way, row.dtype, shape, f"{row.time:.2f}", peak), flush=True)
 
 
 if __name__ == "__main__":

@@ -183,16 +183,12 @@ def noise(y: Array, /, *, xp: Any = INJECTED) -> Array:
     upper = y < 0
     a = xp.where(upper, xp.bitwise_invert(y), y)
     small = a < 2**30
-    log = log2_of(xp.where(small, 2 * a + 1, a), xp) - xp.where(small, _like(33 * ONE, y, xp), _like(32 * ONE, y, xp))
-    twice = log2_of(xp.where(upper, -log, xp.ones_like(log)), xp) - 24 * ONE
-    k = xp.bitwise_and(xp.bitwise_right_shift(a, 21), 1023)
+    log = log2_of(xp.where(small, 2 * a + 1, a), xp) - xp.where(small, xp.full_like(y, 33 * ONE), 32 * ONE)
+    twice = log2_of(-log, xp) - 24 * ONE  # at most a half: its log is negative
+    k = xp.bitwise_right_shift(a, 21)
     fraction = xp.bitwise_and(xp.bitwise_right_shift(a, 5), 65535)
     once = log + lookup(k, table="tail") + xp.bitwise_right_shift(lookup(k, table="tail steps") * fraction, 16)
     return xp.where(upper, twice, once)
-
-
-def _like(number: int, x: Array, xp: Any) -> Array:
-    return xp.full_like(x, number)
 
 
 # Words
@@ -226,10 +222,10 @@ def subkeys(key: tuple[Array, Array], draws: Array, rows: Array, xp: Any) -> tup
 
 def group_words(key: tuple[Array, Array], groups: Array, xp: Any) -> Array:
     """Return a word for each group, on a new last axis. The two words of a block go to groups 512 apart."""
-    at = groups[: GROUPS // 2]
+    at = groups if groups.shape[0] <= GROUPS // 2 else groups[: GROUPS // 2]
     y0, y1 = threefry(key[0][..., None], key[1][..., None], xp.zeros_like(at), at)
-    more = groups.shape[0] - GROUPS // 2
-    return y0 if more <= 0 else xp.concat([y0, y1[..., :more]], axis=-1)
+    more = groups.shape[0] - at.shape[0]
+    return y0 if more == 0 else xp.concat([y0, y1[..., :more]], axis=-1)
 
 
 def slot_words(key: tuple[Array, Array], slots: Array, xp: Any) -> Array:
@@ -320,7 +316,7 @@ def scaled(difference: Array, x: Array, c: Any, limit: Any, xp: Any) -> Array:
     product = xp.clip(products(difference, c, xp), 0.0, limit)
     if not isinstance(c, float) or not c:  # else they are infinite already
         product = xp.where(x == -math.inf, xp.zeros_like(product) + limit, product)
-    return cast(xp.trunc(product), backend_of(x).dtype("int32"), xp)
+    return cast(product, backend_of(x).dtype("int32"), xp)  # truncates
 
 
 # The race
@@ -339,6 +335,8 @@ class Field(NamedTuple):
     """Whether a group has no entry that counts, (rows, groups)."""
     c: Any
     """As in `Factor`; an array is of shape (rows or 1, 1)."""
+    is_wrong: Array
+    """Whether a row has NaN, +inf, or nothing but -inf, (rows, 1)."""
 
 
 def at_finite(x: Array, xp: Any) -> Array:
@@ -366,32 +364,33 @@ def weights(entries: Array, best: Array, /, *, c: Any, xp: Any = INJECTED) -> Ar
 
 def prepared(entries: Array, c: Any, xp: Any) -> Field:
     """Return what does not depend on the draw."""
-    highest = xp.max(entries, axis=1)
+    # by a comparison, because a maximum that is compiled can lose a NaN
+    highest = xp.max(xp.where(entries < math.inf, entries, math.inf), axis=1)
+    top = xp.max(highest, axis=1, keepdims=True)
     best = at_finite(highest, xp)
-    top = at_finite(xp.max(highest, axis=1, keepdims=True), xp)
-    start = scaled(top - best, best, c, 2.0**30, xp)
+    start = scaled(at_finite(top, xp) - best, best, c, 2.0**30, xp)
     if entries.shape[1] != 1:
         total = weights(entries, best, c=c)
         start = start - log2_of(xp.maximum(total, xp.ones_like(total)), xp) + shifts(entries).log
-    return Field(entries, best, start, highest == -math.inf, c)
+    return Field(entries, best, start, highest == -math.inf, c, xp.abs(top) == math.inf)
 
 
 def race(field: Field, key: tuple[Array, Array], draws: Array, rows: Array, xp: Any) -> Array:
     """Return the tokens of some draws, (rows, draws), as int32."""
     subkey = subkeys(key, draws, rows, xp)
     score = field.start[:, None, :] + noise(group_words(subkey, indices(field.entries, axis=2), xp))
-    group = xp.argmin(xp.where(field.empty[:, None, :], _like(NOBODY, score, xp), score), axis=2)
+    group = xp.argmin(xp.where(field.empty[:, None, :], NOBODY, score), axis=2)
     token = cast(group, score.dtype, xp)
-    return token if field.entries.shape[1] == 1 else _slot(field, subkey, group, xp) * GROUPS + token
+    return token if field.entries.shape[1] == 1 else slot(field, subkey, group, xp) * GROUPS + token
 
 
-def _slot(field: Field, subkey: tuple[Array, Array], group: Array, xp: Any) -> Array:
+def slot(field: Field, subkey: tuple[Array, Array], group: Array, xp: Any) -> Array:
     """Return the slot that wins within the group that won, (rows, draws)."""
     x = xp.take_along_axis(field.entries, group[:, None, :], axis=2)
     best = xp.take_along_axis(field.best, group, axis=1)[:, None, :]
     c = field.c if isinstance(field.c, float) else field.c[..., None]
     score = scaled(best - x, x, c, 2.0**30, xp) + noise(slot_words(subkey, indices(x, axis=1), xp))
-    score = xp.where(x == -math.inf, _like(NOBODY, score, xp), score)
+    score = xp.where(x == -math.inf, NOBODY, score)
     return cast(xp.argmin(score, axis=1), score.dtype, xp)
 
 
@@ -412,9 +411,27 @@ def no_token(x: Array, /, *, xp: Any = INJECTED) -> Array:
 Race = Callable[[Field, tuple[Array, Array], Array, Array, Any], Array]
 
 
+class Stages(NamedTuple):
+    """What is done before a draw and for it: the functions of these names here, or others that do the same."""
+
+    prepared: Callable[[Array, Any, Any], Field]
+    race: Race
+
+
+STAGES = Stages(prepared, race)
+
+
 @agnostic
 def tokens_of_rows(
-    x: Array, key: Array, /, *, temperature: Any, draws: Array, rows: Array, xp: Any = INJECTED, race: Race = race
+    x: Array,
+    key: Array,
+    /,
+    *,
+    temperature: Any,
+    draws: Array,
+    rows: Array,
+    xp: Any = INJECTED,
+    stages: Stages = STAGES,
 ) -> Array:
     """Return the tokens of rows of logits, (rows, draws), as int32.
 
@@ -429,27 +446,37 @@ def tokens_of_rows(
         (1, 1) or (rows, 1).
     draws, rows : array
         int32: which draws are asked for; the number of each row.
-    race : callable
+    stages : Stages
         What runs the race.
     """
     x = cast(x, backend_of(x).dtype("float32"), xp)
     if isinstance(temperature, float) and temperature == AT_ZERO:
         found = first_maximum(x, xp) + xp.zeros_like(draws)
-        return xp.where(no_token(x), xp.full_like(found, -1), found)
+        return xp.where(no_token(x), -1, found)
     c, is_zero, is_wrong = factor(temperature, xp)
-    found = race(prepared(grouped(x), c, xp), signed_words(key, xp), draws, rows, xp)
-    wrong = no_token(x)
+    field = stages.prepared(grouped(x), c, xp)
+    found = stages.race(field, signed_words(key, xp), draws, rows, xp)
+    wrong = field.is_wrong
     if is_zero is not None:
         found = xp.where(is_zero, first_maximum(x, xp), found)
         wrong = wrong | is_wrong
-    return xp.where(wrong, xp.full_like(found, -1), found)
+    return xp.where(wrong, -1, found)
 
 
 def in_blocks(
-    x: Array, key: Array, *, temperature: Any, draws: Array, rows: Array, xp: Any, block: int = BLOCK
+    x: Array,
+    key: Array,
+    *,
+    temperature: Any,
+    draws: Array,
+    rows: Array,
+    xp: Any,
+    block: int = BLOCK,
+    stages: Stages = STAGES,
 ) -> Array:
     """Do as `tokens_of_rows` does, some rows and some draws at a time: for natives that compile nothing."""
     step = max(1, block // x.shape[1])
+    stages = stages._replace(race=functools.partial(_race_in_blocks, race=stages.race, block=block))
     tokens = [
         tokens_of_rows.body(
             x[at : at + step],
@@ -457,7 +484,7 @@ def in_blocks(
             temperature=_part(temperature, at, step),
             draws=draws,
             rows=rows[at : at + step],
-            race=functools.partial(_race_in_blocks, block=block),
+            stages=stages,
             xp=xp,
         )
         for at in range(0, max(1, x.shape[0]), step)
@@ -470,7 +497,9 @@ def _part(temperature: Any, at: int, step: int) -> Any:
     return temperature[at : at + step] if has_rows else temperature
 
 
-def _race_in_blocks(field: Field, key: tuple[Array, Array], draws: Array, rows: Array, xp: Any, block: int) -> Array:
+def _race_in_blocks(
+    field: Field, key: tuple[Array, Array], draws: Array, rows: Array, xp: Any, *, race: Race, block: int
+) -> Array:
     rows_of_words, _, groups = field.entries.shape
     step = max(1, block // max(1, rows_of_words * groups))
     parts = [race(field, key, draws[at : at + step], rows, xp) for at in range(0, max(1, draws.shape[0]), step)]

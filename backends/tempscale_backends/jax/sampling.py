@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from tempscale import _gumbel
+from tempscale._agnostic import Operation
 from tempscale._scaling import Reciprocal
 from tempscale.backend import Array
+from tempscale.decoding import _sample
 
 
 @_gumbel.lookup.native("jax")
@@ -30,14 +34,37 @@ def _is_exactly_zero(x: Array) -> Array:
     return (halves[..., 0] == 0) & (halves[..., 1] & 0x7FFF == 0)
 
 
-@functools.partial(jax.jit, static_argnames=("at_zero", "is_factor"))
-def _compiled(x: Array, key: Array, draws: Array, rows: Array, operand: Any, at_zero: bool, is_factor: bool) -> Array:
-    temperature = _gumbel.AT_ZERO if at_zero else Reciprocal(operand) if is_factor else operand
-    return _gumbel.tokens_of_rows.body(x, key, temperature=temperature, draws=draws, rows=rows, xp=jnp)
+@_gumbel.grouped.native("jax")
+def _grouped(x: Array) -> Array:
+    rows, classes = x.shape
+    if classes <= _gumbel.GROUPS:
+        return x[:, None, :]
+    slots = -(-classes // _gumbel.GROUPS)
+    x = jnp.pad(x, ((0, 0), (0, slots * _gumbel.GROUPS - classes)), constant_values=-jnp.inf)
+    return x.reshape(rows, slots, _gumbel.GROUPS)
 
 
-@_gumbel.tokens_of_rows.native("jax")
-def _tokens_of_rows(x: Array, key: Array, *, temperature: Any, draws: Array, rows: Array) -> Array:
-    is_factor = isinstance(temperature, float)  # an operand, so that another number does not compile again
-    at_zero = is_factor and temperature == _gumbel.AT_ZERO
-    return _compiled(x, key, draws, rows, jnp.float32(temperature) if is_factor else temperature, at_zero, is_factor)
+def _compiled(operation: Operation[..., Any]) -> Callable[..., Array]:
+    """Compile a body once per set of options; a number is an operand, so that another one does not compile again."""
+
+    @functools.lru_cache(maxsize=256)
+    def for_options(options: tuple[tuple[str, Any], ...]) -> Callable[..., Array]:
+        return jax.jit(functools.partial(operation.body, xp=jnp, **dict(options)))
+
+    def native(*arrays: Array, **options: Any) -> Array:
+        traced: dict[str, Any] = {}
+        static: list[tuple[str, Any]] = []
+        for name, value in options.items():
+            if isinstance(value, float) and value != _gumbel.AT_ZERO:
+                traced[name] = Reciprocal(np.float32(value))
+            elif isinstance(value, (jax.Array, Reciprocal)):
+                traced[name] = value
+            else:
+                static.append((name, value))
+        return for_options(tuple(static))(*arrays, **traced)
+
+    return native
+
+
+for _operation in (_gumbel.tokens_of_rows, _sample):
+    _operation.native("jax")(_compiled(_operation))

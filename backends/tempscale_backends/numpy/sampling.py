@@ -1,4 +1,8 @@
-"""Drawing tokens in NumPy: by blocks of rows and of draws, and the sums of groups in place."""
+"""Drawing tokens in NumPy: by blocks of rows and of draws, and in place.
+
+The functions here do what those of the same name in `tempscale._gumbel` do. On a small array most of the time goes into
+the calls: so there are few of them, and constants are arrays, which NumPy takes faster than numbers.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from tempscale import _gumbel
+from tempscale._arguments import LARGEST
+from tempscale._gumbel import NOBODY, ONE, TABLES, Field, Stages
 from tempscale._threefry import host_block
 from tempscale.backend import Array
 
@@ -16,7 +22,7 @@ BLOCK = 2**15
 
 @_gumbel.lookup.native("numpy")
 def _lookup(index: Array, *, table: str) -> Array:
-    return _gumbel.TABLES[table].take(index)
+    return TABLES[table].take(index)
 
 
 @_gumbel.float_bits.native("numpy")
@@ -25,7 +31,7 @@ def _float_bits(m: Array) -> Array:
 
 
 @_gumbel.threefry.native("numpy")
-def _rounds(*words: Array) -> tuple[Array, Array]:
+def _threefry(*words: Array) -> tuple[Array, Array]:
     k0, k1, x0, x1 = [word.view(np.uint32) for word in words]
     y0, y1 = host_block((k0, k1), x0, x1)
     return y0.view(np.int32), y1.view(np.int32)
@@ -48,9 +54,92 @@ def _grouped(x: Array) -> Array:
     return entries.reshape(rows, slots, _gumbel.GROUPS)
 
 
+# Noise
+
+_SHIFTS = {places: np.array(places, np.int32) for places in (5, 13, 16, 21, 30, 31)}
+_MASKS = {bits: np.array(2**bits - 1, np.int32) for bits in (13, 16)}
+_HALF = np.array(2**30, np.int32)
+
+# For exponents from 0 to 32, one after another: an index is the exponent and 10 bits of the fraction.
+_LOG2 = (np.arange(33, dtype=np.int32)[:, None] * ONE + TABLES["log2"][:1024]).reshape(-1)
+_LOG2_STEPS = np.tile(TABLES["log2 steps"], 33)
+_FIRST = np.array(127 << 10, np.int32)
+_OF_WORD, _OF_LOG = np.array(33 * ONE, np.int32), np.array(24 * ONE, np.int32)
+
+
+def _log2(m: Array) -> Array:
+    """log2 of integers from 1 to 2^32 - 1."""
+    bits = m.astype(np.float32).view(np.int32)
+    at = bits >> _SHIFTS[13]
+    at -= _FIRST
+    at = at.astype(np.intp)
+    bits &= _MASKS[13]
+    bits *= _LOG2_STEPS.take(at)
+    bits >>= _SHIFTS[13]
+    bits += _LOG2.take(at)
+    return bits
+
+
+@_gumbel.noise.native("numpy")
+def _noise(y: Array) -> Array:
+    sign = y >> _SHIFTS[31]  # -1 where the bits are inverted
+    a = y ^ sign
+    doubled = a ^ _HALF
+    doubled >>= _SHIFTS[30]  # 1 where the float32 of 2a + 1 is asked for, 0 where that of a
+    doubled += a
+    doubled += a
+    log = _log2(doubled.view(np.uint32))
+    log -= _OF_WORD
+    twice = _log2(-log)
+    twice -= _OF_LOG
+    at = (a >> _SHIFTS[21]).astype(np.intp)
+    a >>= _SHIFTS[5]
+    a &= _MASKS[16]
+    a *= TABLES["tail steps"].take(at)
+    a >>= _SHIFTS[16]
+    a += TABLES["tail"].take(at)
+    a += log
+    twice ^= a
+    twice &= sign
+    twice ^= a  # a where the sign is 0
+    return twice
+
+
+# The race
+
+
+_LARGEST = np.array(LARGEST["float32"], np.float32)
+_FARTHEST = np.array(2**30, np.float32)
+
+
+def _has_zero(c: Any) -> bool:
+    return not (c if isinstance(c, float) else c.all())
+
+
+def _prepared(entries: Array, c: Any, xp: Any) -> Field:
+    if _has_zero(c):
+        return _gumbel.prepared(entries, c, xp)
+    slots = entries.shape[1]
+    highest = entries.max(axis=1) if slots > 1 else entries[:, 0]
+    top = highest.max(axis=1, keepdims=True)  # NaN, if there is one
+    best = _at_finite(highest)
+    difference = _at_finite(top) - best
+    difference *= c
+    start = np.minimum(difference, _FARTHEST, out=difference).astype(np.int32)
+    if slots > 1:
+        start -= _log2(np.maximum(_weights(entries, best, c=c), 1))
+        start += _gumbel.shifts(entries).log
+    return Field(entries, best, start, highest == -np.inf, c, ~(abs(top) < np.inf))
+
+
+def _at_finite(x: Array) -> Array:
+    finite: Array = np.minimum(x, _LARGEST)
+    return np.maximum(finite, -_LARGEST, out=finite)
+
+
 @_gumbel.weights.native("numpy")
 def _weights(entries: Array, best: Array, *, c: Any) -> Array:
-    if not np.all(c):
+    if _has_zero(c):
         return _gumbel.weights.body(entries, best, c=c, xp=np)
     numbers = _gumbel.shifts(entries)
     per_entry = np.float32(c * 2.0**-9) if isinstance(c, float) else (c * np.float32(2.0**-9))[..., None]
@@ -74,7 +163,26 @@ def _weights(entries: Array, best: Array, *, c: Any) -> Array:
     return total
 
 
+def _group_words(key: tuple[Array, Array], groups: int) -> Array:
+    at = np.arange(min(groups, _gumbel.GROUPS // 2), dtype=np.int32)
+    # Threefry adds keys ten times, which takes NumPy longer where they broadcast
+    k0, k1 = [word.repeat(at.size).reshape(*word.shape, at.size) for word in key]
+    y0, y1 = _threefry(k0, k1, np.zeros_like(at), at)
+    return y0 if groups <= at.size else np.concatenate([y0, y1[..., : groups - at.size]], axis=2)
+
+
+def _race(field: Field, key: tuple[Array, Array], draws: Array, rows: Array, xp: Any) -> Array:
+    subkey = _threefry(*key, draws[None, :], rows[:, None])
+    score = _noise(_group_words(subkey, field.entries.shape[2]))
+    score += field.start[:, None, :]
+    if field.empty.any():
+        np.copyto(score, NOBODY, where=field.empty[:, None, :])
+    group = score.argmin(axis=2)
+    token = group.astype(np.int32)
+    return token if field.entries.shape[1] == 1 else _gumbel.slot(field, subkey, group, np) * _gumbel.GROUPS + token
+
+
 @_gumbel.tokens_of_rows.native("numpy")
 def _tokens_of_rows(x: Array, key: Array, **options: Any) -> Array:
     with np.errstate(all="ignore"):
-        return _gumbel.in_blocks(x, key, xp=np, **options)
+        return _gumbel.in_blocks(x, key, xp=np, stages=Stages(_prepared, _race), **options)

@@ -9,8 +9,10 @@ from typing import Any
 import tensorflow as tf
 
 from tempscale import _gumbel
+from tempscale._agnostic import Operation
 from tempscale._scaling import Reciprocal
 from tempscale.backend import Array
+from tempscale.decoding import _sample
 from tempscale_backends.tensorflow import namespace
 
 
@@ -87,22 +89,47 @@ def _shifts(entries: Array) -> _gumbel.Shifts:
     return _gumbel.Shifts(s, 1 + s, one, (30 - s) * _gumbel.ONE, tf.cast((31 - s) * 2**15, tf.float32))
 
 
-@functools.lru_cache(maxsize=256)
-def _compiled(operands: tuple[tf.TensorSpec, ...], *, is_factor: bool, at_zero: bool) -> Callable[..., Array]:
-    """Trace once for any number of rows and of draws; XLA then compiles for each."""
+def _compiled(operation: Operation[..., Any]) -> Callable[..., Array]:
+    """Compile a body once per set of options, ranks and classes; XLA then compiles for each number of rows."""
 
-    def call(x: Array, key: Array, draws: Array, rows: Array, operand: Array) -> Array:
-        temperature = _gumbel.AT_ZERO if at_zero else Reciprocal(operand) if is_factor else operand
-        return _gumbel.tokens_of_rows.body(x, key, temperature=temperature, draws=draws, rows=rows, xp=namespace)
+    @functools.lru_cache(maxsize=256)
+    def for_operands(
+        specs: tuple[tf.TensorSpec, ...], names: tuple[str, ...], options: tuple[tuple[str, Any], ...]
+    ) -> Callable[..., Array]:
+        def call(*tensors: Array) -> Array:
+            arrays = tensors[: len(tensors) - len(names)]
+            named = dict(options) | dict(zip(names, tensors[len(arrays) :], strict=True))
+            if "factor" in named:
+                named["temperature"] = Reciprocal(named.pop("factor"))
+            return operation.body(*arrays, xp=namespace, **named)
 
-    compiled: Callable[..., Array] = tf.function(call, input_signature=operands, jit_compile=True, autograph=False)
-    return compiled
+        compiled = tf.function(call, input_signature=specs, jit_compile=True, autograph=False)
+        concrete: Callable[..., Array] = compiled.get_concrete_function()  # a call then looks for no other
+        return concrete
+
+    def native(*arrays: Array, **options: Any) -> Array:
+        temperature = options["temperature"]
+        if isinstance(temperature, float) and temperature != _gumbel.AT_ZERO:
+            # an operand, so that another number does not compile again
+            options["factor"] = tf.constant(options.pop("temperature"), tf.float32)
+        elif isinstance(temperature, Reciprocal):
+            options["factor"] = options.pop("temperature").value
+        named = {name: value for name, value in options.items() if isinstance(value, (tf.Tensor, tf.Variable))}
+        operands = [tf.convert_to_tensor(given) for given in (*arrays, *named.values())]
+        specs = tuple([tf.TensorSpec([None, *given.shape[1:]][: given.shape.rank], given.dtype) for given in operands])
+        static = tuple([(name, value) for name, value in options.items() if name not in named])
+        return for_operands(specs, tuple(named), static)(*operands)
+
+    return native
 
 
-@_gumbel.tokens_of_rows.native("tensorflow")
-def _tokens_of_rows(x: Array, key: Array, *, temperature: Any, draws: Array, rows: Array) -> Array:
-    is_factor = isinstance(temperature, float)  # an operand, so that another number does not compile again
-    operand = tf.constant(temperature, tf.float32) if is_factor else tf.convert_to_tensor(temperature)
-    operands = [tf.convert_to_tensor(given) for given in (x, key)] + [draws, rows, operand]
-    specs = tuple([tf.TensorSpec([None, *given.shape[1:]][: given.shape.rank], given.dtype) for given in operands])
-    return _compiled(specs, is_factor=is_factor, at_zero=is_factor and temperature == _gumbel.AT_ZERO)(*operands)
+_gumbel.tokens_of_rows.native("tensorflow")(_compiled(_gumbel.tokens_of_rows))
+_eagerly = _compiled(_sample)
+
+
+@_sample.native("tensorflow")
+def _draw(logits: Array, key: Array, **options: Any) -> Array:
+    """As one graph in an eager call, where each operation outside of it would take as long."""
+    if tf.executing_eagerly():
+        return _eagerly(logits, key, **options)
+    return _sample.body(logits, key, xp=namespace, **options)

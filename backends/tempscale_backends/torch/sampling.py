@@ -1,4 +1,4 @@
-"""Drawing tokens in PyTorch: one operator, by blocks of rows and of draws.
+"""Drawing tokens in PyTorch: by blocks of rows and of draws; one operator, where PyTorch has to see one.
 
 An operator of its own, because `torch.compile` takes minutes over the rounds of Threefry when they are in its graph.
 On a CPU NumPy draws, in a third of the time of PyTorch op by op.
@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 import array_api_compat.torch as xp
+import ml_dtypes
 import torch
 
 from tempscale import _gumbel
@@ -66,19 +67,24 @@ def tokens(
     rows: torch.Tensor,
 ) -> torch.Tensor:
     """Draw, by an array of temperatures or else by the factor of a number."""
-    given = factor if temperature is None else temperature
+    found: torch.Tensor = _draw(x, key, factor if temperature is None else temperature, draws, rows)
+    return found
+
+
+def _draw(x: Array, key: Array, temperature: Any, draws: Array, rows: Array) -> Array:
     if not x.is_cpu:
-        found: torch.Tensor = _gumbel.in_blocks(x, key, temperature=given, draws=draws, rows=rows, xp=xp, block=BLOCK)
-        return found
-    on_host = {"temperature": _host(given), "draws": _host(draws), "rows": _host(rows)}
+        return _gumbel.in_blocks(x, key, temperature=temperature, draws=draws, rows=rows, xp=xp, block=BLOCK)
+    on_host = {"temperature": _host(temperature), "draws": _host(draws), "rows": _host(rows)}
     return torch.from_numpy(_gumbel.tokens_of_rows(_host(x), _host(key), **on_host))
 
 
 def _host(value: Any) -> Any:
-    """Return a tensor as a NumPy array that shares its memory, but for dtypes that NumPy lacks."""
+    """Return a tensor as a NumPy array that shares its memory."""
     if not isinstance(value, torch.Tensor):
         return value
-    return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+    if value.dtype == torch.bfloat16:
+        return value.view(torch.int16).numpy(force=True).view(ml_dtypes.bfloat16)
+    return value.numpy(force=True)
 
 
 @tokens.register_fake
@@ -123,6 +129,15 @@ def _(
 @_gumbel.tokens_of_rows.native("torch")
 def _tokens_of_rows(x: Array, key: Array, *, temperature: Any, draws: Array, rows: Array) -> Array:
     x = x.detach()
-    if isinstance(temperature, torch.Tensor):
-        return tokens(x, key, temperature.detach(), 0.0, draws, rows)
-    return tokens(x, key, None, temperature, draws, rows)
+    if not isinstance(temperature, torch.Tensor):
+        if _is_plain(x, key):
+            return _draw(x, key, temperature, draws, rows)
+        return tokens(x, key, None, temperature, draws, rows)
+    return tokens(x, key, temperature.detach(), 0.0, draws, rows)
+
+
+def _is_plain(*tensors: Array) -> bool:
+    """Whether nothing looks on that has to see an operator: not a compiler, a mode, a transform or a subclass."""
+    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state():
+        return False
+    return all(type(x) is torch.Tensor and not torch._C._functorch.is_functorch_wrapped_tensor(x) for x in tensors)
