@@ -1,8 +1,9 @@
 """How well drawn tokens agree across frameworks, and how well they follow softmax.
 
-Prints: mismatching tokens over many draws from the same logits on every backend, eager and compiled, against NumPy;
-tokens that change when each logit moves by one ulp, or by more; the p-value of a chi-square test for five
-distributions; and the total variation distance between softmax and what is drawn from, summed over the race itself.
+Prints: mismatching tokens over many draws from the same logits on every backend, eager and compiled, against NumPy, and
+over fewer without replacement; tokens that change when each logit moves by one ulp, or by more; the p-value of a
+chi-square test for five distributions; and the total variation distance between softmax and what is drawn from, summed
+over the race itself.
 
     python -m benchmarks.token_agreement [--draws N] [--flips N] [--samples N] [--backend NAME ...]
 """
@@ -10,6 +11,7 @@ distributions; and the total variation distance between softmax and what is draw
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -25,40 +27,44 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 CLASSES = (2, 50, 1024, 1025, 32_000, 262_144)
 DTYPES = ("float16", "bfloat16", "float32")
 TEMPERATURES = np.array([0, 0.05, 0.3, 0.7, 1, 1.5, 3, 10, np.inf], np.float32)
+ROWS = 3 * len(TEMPERATURES)
 KEY = random.key(2024)
+
+MOST_DISTINCT = 64
 
 Draw = Callable[[Any, Any], Any]
 
 
-def ways(name: str, count: int) -> Iterator[tuple[str, Draw]]:
-    """Draw `count` samples from logits and temperatures, in each way in which a backend runs a function."""
+def with_replacement(count: int) -> Draw:
+    """Draw `count` samples from logits and temperatures."""
+    return lambda x, t: tempscale.sample(x, KEY, temperature=t, num_samples=count)
+
+
+def without_replacement(count: int) -> Draw:
+    """Draw `count` different tokens from logits and temperatures, or as many as there are classes."""
+    return lambda x, t: tempscale.sample_without_replacement(x, KEY, min(count, x.shape[-1]), temperature=t)
+
+
+def ways(name: str, draw: Draw) -> dict[str, Draw]:
+    """How a backend runs a function."""
     backend = tempscale.get_backend(name)
-
-    def draw(x: Any, t: Any) -> Any:
-        return sample(x, KEY, temperature=t, num_samples=count)
-
-    yield "eager", draw
-    for compiler in backend.compilers:
-        if backend.compiler_problem(compiler) is None:
-            yield compiler, backend.jit(draw, compiler=compiler)
+    compilers = [compiler for compiler in backend.compilers if backend.compiler_problem(compiler) is None]
+    return {"eager": draw} | {compiler: backend.jit(draw, compiler=compiler) for compiler in compilers}
 
 
-def mismatches(names: list[str], draws: int) -> Iterator[tuple[str, str, int, int]]:
-    """Count tokens that are not those of NumPy, for each backend and way: (backend, way, draws, mismatches)."""
-    rows = 3 * len(TEMPERATURES)
-    count = max(1, draws // (rows * len(CLASSES) * len(DTYPES)))
+def mismatches(names: list[str], draw: Draw) -> Iterator[tuple[str, str, int, int]]:
+    """Count tokens that are not those of NumPy, for each backend and way: (backend, way, tokens, mismatches)."""
+    t = np.resize(TEMPERATURES, ROWS)[:, None]
     for name in names:
-        for way, _ in ways(name, count):
+        backend = tempscale.get_backend(name)
+        for way, run in ways(name, draw).items():
             total = wrong = 0
-            for classes in CLASSES:
-                x = np.random.default_rng(classes).standard_normal((rows, classes), dtype=np.float32) * 4
-                t = np.resize(TEMPERATURES, rows)[:, None]
-                for dtype in DTYPES:
-                    given = x.astype(tempscale.get_backend("numpy").dtype(dtype))
-                    expected = sample(given, KEY, temperature=t, num_samples=count)
-                    backend, run = tempscale.get_backend(name), dict(ways(name, count))[way]
-                    found = backend.to_numpy(run(backend.asarray(given), backend.asarray(t)))
-                    total, wrong = total + found.size, wrong + int(np.count_nonzero(found != expected))
+            for classes, dtype in itertools.product(CLASSES, DTYPES):
+                x = np.random.default_rng(classes).standard_normal((ROWS, classes), dtype=np.float32) * 4
+                given = x.astype(tempscale.get_backend("numpy").dtype(dtype))
+                expected = draw(given, t)
+                found = backend.to_numpy(run(backend.asarray(given), backend.asarray(t)))
+                total, wrong = total + found.size, wrong + int(np.count_nonzero(found != expected))
             yield name, way, total, wrong
 
 
@@ -146,8 +152,11 @@ def main() -> None:
         total, flipped = flips(options.flips, difference)
         what = "1 ulp" if difference is None else f"{difference:g}"
         print(f"logits differ by {what:6} {flipped} of {total} tokens change, {flipped / total:.1e}", flush=True)
-    for name, way, total, wrong in mismatches(options.backend, options.draws):
+    count = max(1, options.draws // (ROWS * len(CLASSES) * len(DTYPES)))
+    for name, way, total, wrong in mismatches(options.backend, with_replacement(count)):
         print(f"{name:11}{way:31}{wrong} mismatches in {total} draws", flush=True)
+    for name, way, total, wrong in mismatches(options.backend, without_replacement(min(count, MOST_DISTINCT))):
+        print(f"{name:11}{way:31}{wrong} mismatches in {total} draws without replacement", flush=True)
 
 
 if __name__ == "__main__":

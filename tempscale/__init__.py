@@ -39,6 +39,7 @@ __all__ = [
     "random",
     "register_backend",
     "sample",
+    "sample_without_replacement",
     "softmax",
     "sparsemax",
     "stop_gradient",
@@ -50,8 +51,13 @@ __all__ = [
 if TYPE_CHECKING:
     from tempscale import random as random
     from tempscale.decoding import sample as sample
+    from tempscale.decoding import sample_without_replacement as sample_without_replacement
 
-_LATER = {"random": ("tempscale.random", ""), "sample": ("tempscale.decoding", "sample")}
+_LATER = {
+    "random": ("tempscale.random", ""),
+    "sample": ("tempscale.decoding", "sample"),
+    "sample_without_replacement": ("tempscale.decoding", "sample_without_replacement"),
+}
 """What is imported when it is first used, because it would take a third as long as all the rest."""
 
 

@@ -364,8 +364,9 @@ def weights(entries: Array, best: Array, /, *, c: Any, xp: Any = INJECTED) -> Ar
 
 def prepared(entries: Array, c: Any, xp: Any) -> Field:
     """Return what does not depend on the draw."""
-    # by a comparison, because a maximum that is compiled can lose a NaN
-    highest = xp.max(xp.where(entries < math.inf, entries, math.inf), axis=1)
+    # by a comparison, because a maximum that is compiled can lose a NaN, and some cannot make an integer of one
+    entries = xp.where(entries < math.inf, entries, math.inf)
+    highest = xp.max(entries, axis=1)
     top = xp.max(highest, axis=1, keepdims=True)
     best = at_finite(highest, xp)
     start = scaled(at_finite(top, xp) - best, best, c, 2.0**30, xp)
@@ -449,7 +450,6 @@ def tokens_of_rows(
     stages : Stages
         What runs the race.
     """
-    x = cast(x, backend_of(x).dtype("float32"), xp)
     if isinstance(temperature, float) and temperature == AT_ZERO:
         found = first_maximum(x, xp) + xp.zeros_like(draws)
         return xp.where(no_token(x), -1, found)
@@ -463,7 +463,14 @@ def tokens_of_rows(
     return xp.where(wrong, -1, found)
 
 
-def in_blocks(
+def in_blocks(x: Array, key: Array, *, xp: Any, block: int = BLOCK, stages: Stages = STAGES, **options: Any) -> Array:
+    """Do as `tokens_of_rows` does, some rows and some draws at a time: for natives that compile nothing."""
+    stages = stages._replace(race=functools.partial(_race_in_blocks, race=stages.race, block=block))
+    return by_rows(functools.partial(tokens_of_rows.body, stages=stages, xp=xp), x, key, xp=xp, block=block, **options)
+
+
+def by_rows(
+    draw: Callable[..., Array],
     x: Array,
     key: Array,
     *,
@@ -472,20 +479,16 @@ def in_blocks(
     rows: Array,
     xp: Any,
     block: int = BLOCK,
-    stages: Stages = STAGES,
 ) -> Array:
-    """Do as `tokens_of_rows` does, some rows and some draws at a time: for natives that compile nothing."""
+    """Draw some rows at a time."""
     step = max(1, block // x.shape[1])
-    stages = stages._replace(race=functools.partial(_race_in_blocks, race=stages.race, block=block))
     tokens = [
-        tokens_of_rows.body(
+        draw(
             x[at : at + step],
             key if key.ndim == 1 else key[at : at + step],
             temperature=_part(temperature, at, step),
             draws=draws,
             rows=rows[at : at + step],
-            stages=stages,
-            xp=xp,
         )
         for at in range(0, max(1, x.shape[0]), step)
     ]

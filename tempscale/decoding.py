@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tempscale import _gumbel
+from tempscale import _gumbel, _gumbel_top_k
 from tempscale._agnostic import INJECTED, agnostic
 from tempscale._arguments import as_axis, as_float, as_mask, as_temperature, same_shape
 from tempscale._checks import check_logits, checking
@@ -16,7 +16,7 @@ from tempscale._threefry import raw_key
 from tempscale.backend import Array, Backend
 from tempscale.random import Key
 
-__all__ = ["DEFINITION_VERSION", "sample"]
+__all__ = ["DEFINITION_VERSION", "sample", "sample_without_replacement"]
 
 DEFINITION_VERSION = _gumbel.VERSION
 """Version of the definition of a draw. Within a version the same arguments give the same tokens, for good."""
@@ -103,29 +103,107 @@ def sample(
         key_beside(key, logits, temperature, where),
         temperature=temperature,
         where=where,
-        num_samples=_count(num_samples),
+        draws=None if num_samples is None else _count(num_samples, "num_samples", " or None, which is one draw"),
+        replacement=True,
+    )
+
+
+def sample_without_replacement(
+    logits: Array, key: Key | Array, k: int, /, *, temperature: Any = 1.0, where: Array | None = None
+) -> Array:
+    """Draw k different classes of each row, one after another: the same ones on every framework.
+
+    Parameters
+    ----------
+    logits, key, temperature, where
+        As for `sample`. T = 0 gives the k largest, the largest first and of equals the first.
+    k : int
+        How many, from 0 to the number of classes.
+
+    Returns
+    -------
+    array
+        Of shape (..., k), in the order of the draws, in the framework's index dtype, on the device of `logits`. Where
+        a row has fewer than k entries that are not masked, -1 follows them. All are -1 where `sample` gives -1.
+
+    Raises
+    ------
+    TypeError
+        If k is no integer; otherwise as for `sample`.
+    ValueError
+        If k is negative or more than the number of classes; otherwise as for `sample`.
+
+    Notes
+    -----
+    Each draw has the probabilities softmax(logits / T) of the classes that are left: the Plackett-Luce distribution.
+    They are the first k of one Gumbel race, so that the first of them are those of a smaller k; they are not the
+    tokens of `sample`. What is promised of those is promised of these: equal logits give equal tokens everywhere. The
+    definition is part of `DEFINITION_VERSION`.
+
+    Noise is drawn for every class, so that many classes take longer than they do in `sample`.
+
+    References
+    ----------
+    W. Kool, H. van Hoof, M. Welling, "Stochastic beams and where to find them: the Gumbel-top-k trick for sampling
+    sequences without replacement", ICML 2019.
+
+    Examples
+    --------
+    >>> import tempscale
+    >>> from tempscale import random
+    >>> logits = [[0.0, 1.0, 2.0], [5.0, 0.0, 0.0]]
+    >>> tempscale.sample_without_replacement(logits, random.key(0), 2)
+    array([[1, 2],
+           [0, 2]])
+    """
+    return _sample(
+        logits,
+        key_beside(key, logits, temperature, where),
+        temperature=temperature,
+        where=where,
+        draws=_count(k, "k"),
+        replacement=False,
     )
 
 
 def _prepare(
-    backend: Backend, logits: Array, key: Array, /, *, temperature: Any, where: Any, num_samples: int | None
+    backend: Backend,
+    logits: Array,
+    key: Array,
+    /,
+    *,
+    temperature: Any,
+    where: Any,
+    draws: int | None,
+    replacement: bool,
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     logits = as_float(backend, logits, "logits")
     axis = as_axis(backend, logits, -1, "logits")
     classes = backend.shape(logits)[axis]
     if classes is not None and classes > _MOST_CLASSES:
         raise ValueError(f"logits have {classes} classes, expected at most 2**24")
+    if not replacement and draws is not None and classes is not None and draws > classes:
+        raise ValueError(f"k is {draws}, expected at most the number of classes, {classes}")
     where = as_mask(backend, where, logits)
     key = as_key(backend, key, backend.shape(logits)[:-1])
     temperature = as_factor(backend, temperature, logits, axis)
     if checking():
         check_logits(backend, logits, where, axis, "logits")
-    return (logits, key), {"temperature": temperature, "where": where, "num_samples": num_samples}
+    options = {"temperature": temperature, "where": where, "draws": draws, "replacement": replacement}
+    return (logits, key), options
 
 
 @agnostic(prepare=_prepare, arrays=("temperature", "where"))
 def _sample(
-    logits: Array, key: Array, /, *, temperature: Any, where: Array | None, num_samples: int | None, xp: Any = INJECTED
+    logits: Array,
+    key: Array,
+    /,
+    *,
+    temperature: Any,
+    where: Array | None,
+    draws: int | None,
+    replacement: bool,
+    xp: Any = INJECTED,
 ) -> Array:
     x = logits if where is None else xp.where(where, logits, xp.full_like(logits, -np.inf))
     if hasattr(temperature, "shape") and len(temperature.shape):
@@ -133,14 +211,15 @@ def _sample(
         temperature = xp.where(x[..., :1] == 0, temperature, temperature)
     rows = _gumbel.flat_rows(x)
     number = _gumbel.indices(rows, axis=0)
-    tokens = _gumbel.tokens_of_rows(
+    draw = _gumbel.tokens_of_rows if replacement else _gumbel_top_k.distinct_tokens_of_rows
+    tokens = draw(
         rows,
         key,
         temperature=temperature,
-        draws=_gumbel.count_to(rows, count=1 if num_samples is None else num_samples),
+        draws=_gumbel.count_to(rows, count=1 if draws is None else draws),
         rows=number if len(key.shape) == 1 else xp.zeros_like(number),
     )
-    return _gumbel.batched(tokens, logits, several=num_samples is not None)
+    return _gumbel.batched(tokens, logits, several=draws is not None)
 
 
 def key_beside(key: Any, *others: Any) -> Any:
@@ -179,15 +258,13 @@ def as_factor(backend: Backend, temperature: Any, logits: Array, axis: int) -> A
     return _gumbel.number_or_factor(logits, temperature=float(temperature))
 
 
-def _count(num_samples: Any) -> int | None:
-    if num_samples is None:
-        return None
+def _count(number: Any, name: str, otherwise: str = "") -> int:
     try:
-        if isinstance(num_samples, (bool, np.bool_)):
+        if isinstance(number, (bool, np.bool_)):
             raise TypeError
-        count: int = operator.index(num_samples)
+        count: int = operator.index(number)
     except TypeError:
-        raise TypeError(f"num_samples is {num_samples!r}, expected an integer, or None for one draw") from None
+        raise TypeError(f"{name} is {number!r}, expected an integer{otherwise}") from None
     if not 0 <= count < 2**31:
-        raise ValueError(f"num_samples is {count}, expected an integer of at least 0 and below 2**31")
+        raise ValueError(f"{name} is {count}, expected an integer of at least 0 and below 2**31")
     return count

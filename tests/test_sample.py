@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from exactness import allowing, make
-from support import NAMES, require
+from support import NAMES, require, run_python
 
 from tempscale import Backend, _gumbel, random
 from tempscale.decoding import DEFINITION_VERSION, sample
@@ -530,3 +530,33 @@ def test_noise_of_one_ulp_on_the_logits_changes_no_token(classes):
     x = rng.standard_normal((100, classes), dtype=np.float32) * 3
     near = np.nextafter(x, np.where(rng.random(x.shape) < 0.5, np.float32(-I), np.float32(I)))
     assert np.array_equal(sample(x, KEY, num_samples=100), sample(near, KEY, num_samples=100))
+
+
+# Many rows, and devices
+
+
+def test_many_rows_are_drawn_as_a_few_are(backend):
+    """By blocks where there are many, also with what each row has of its own; 300 rows are no multiple of a block."""
+    x = np.random.default_rng(8).standard_normal((300, 5000)) * 3
+    t = np.linspace(0, 2, 300)[:, None]
+    keys = np.arange(600, dtype=np.int32).reshape(300, 2)
+    found = sample(make(backend, x), make(backend, keys, "int32"), temperature=make(backend, t))
+    few = slice(190, 299, 27)
+    alone = sample(make(backend, x[few]), make(backend, keys[few], "int32"), temperature=make(backend, t[few]))
+    np.testing.assert_array_equal(backend.to_numpy(found)[few], backend.to_numpy(alone))
+
+
+def test_logits_on_two_devices_are_drawn_from(jax):
+    run_python(
+        """
+        import jax, numpy as np
+        from jax.sharding import NamedSharding, PartitionSpec
+        from tempscale import random, sample
+
+        mesh = jax.make_mesh((2,), ("rows",))
+        x = np.random.default_rng(0).standard_normal((6, 50)).astype("float32")
+        sharded = jax.device_put(x, NamedSharding(mesh, PartitionSpec("rows")))
+        assert (np.asarray(sample(sharded, random.key(3))) == sample(x, random.key(3))).all()
+        """,
+        env={"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"},
+    )

@@ -10,11 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tempscale import _gumbel
-from tempscale._agnostic import Operation
+from tempscale import _gumbel, _gumbel_top_k
 from tempscale._scaling import Reciprocal
 from tempscale.backend import Array
 from tempscale.decoding import _sample
+
+BLOCK = 2**18
+"""Entries that are worked on at a time."""
 
 
 @_gumbel.lookup.native("jax")
@@ -37,19 +39,49 @@ def _is_exactly_zero(x: Array) -> Array:
 @_gumbel.grouped.native("jax")
 def _grouped(x: Array) -> Array:
     rows, classes = x.shape
-    if classes <= _gumbel.GROUPS:
-        return x[:, None, :]
     slots = -(-classes // _gumbel.GROUPS)
-    x = jnp.pad(x, ((0, 0), (0, slots * _gumbel.GROUPS - classes)), constant_values=-jnp.inf)
-    return x.reshape(rows, slots, _gumbel.GROUPS)
+    if slots > 1:
+        x = jnp.pad(x, ((0, 0), (0, slots * _gumbel.GROUPS - classes)), constant_values=-jnp.inf)
+    return x.reshape(rows, slots, min(classes, _gumbel.GROUPS)).astype(jnp.float32)
 
 
-def _compiled(operation: Operation[..., Any]) -> Callable[..., Array]:
+@_gumbel_top_k.first.native("jax")
+def _first(arrivals: Array, draws: Array) -> Array:
+    return jax.lax.top_k(-arrivals, draws.shape[0])[1]
+
+
+def _by_blocks(body: Callable[..., Array]) -> Callable[..., Array]:
+    """Make of a body one that draws some rows at a time, so that what is in between stays in the cache."""
+
+    @functools.wraps(body)
+    def draw(x: Array, key: Array, *, temperature: Any, draws: Array, rows: Array, xp: Any) -> Array:
+        step = max(1, BLOCK // x.shape[1])
+        blocks, rest = divmod(x.shape[0], step)
+        by_row = {"x": x, "rows": rows}
+        if key.ndim == 2:
+            by_row["key"] = key
+        if isinstance(temperature, jax.Array) and temperature.ndim == 2 and temperature.shape[0] == x.shape[0]:
+            by_row["temperature"] = temperature
+
+        def some(given: dict[str, Array]) -> Array:
+            given = {"key": key, "temperature": temperature, **given}
+            return body(given.pop("x"), given.pop("key"), draws=draws, xp=xp, **given)
+
+        if blocks < 2:
+            return some(by_row)
+        in_blocks = {name: a[: blocks * step].reshape(blocks, step, *a.shape[1:]) for name, a in by_row.items()}
+        found = jax.lax.map(some, in_blocks).reshape(blocks * step, draws.shape[0])
+        return jnp.concatenate([found, some({name: a[-rest:] for name, a in by_row.items()})]) if rest else found
+
+    return draw
+
+
+def _compiled(body: Callable[..., Array]) -> Callable[..., Array]:
     """Compile a body once per set of options; a number is an operand, so that another one does not compile again."""
 
     @functools.lru_cache(maxsize=256)
     def for_options(options: tuple[tuple[str, Any], ...]) -> Callable[..., Array]:
-        return jax.jit(functools.partial(operation.body, xp=jnp, **dict(options)))
+        return jax.jit(functools.partial(body, xp=jnp, **dict(options)))
 
     def native(*arrays: Array, **options: Any) -> Array:
         traced: dict[str, Any] = {}
@@ -66,5 +98,6 @@ def _compiled(operation: Operation[..., Any]) -> Callable[..., Array]:
     return native
 
 
-for _operation in (_gumbel.tokens_of_rows, _sample):
-    _operation.native("jax")(_compiled(_operation))
+_sample.native("jax")(_compiled(_sample.body))
+for _operation in (_gumbel.tokens_of_rows, _gumbel_top_k.distinct_tokens_of_rows):
+    _operation.native("jax")(_compiled(_by_blocks(_operation.body)))

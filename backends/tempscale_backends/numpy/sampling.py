@@ -6,11 +6,12 @@ the calls: so there are few of them, and constants are arrays, which NumPy takes
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
-from tempscale import _gumbel
+from tempscale import _gumbel, _gumbel_top_k
 from tempscale._arguments import LARGEST
 from tempscale._gumbel import NOBODY, ONE, TABLES, Field, Stages
 from tempscale._threefry import host_block
@@ -186,3 +187,26 @@ def _race(field: Field, key: tuple[Array, Array], draws: Array, rows: Array, xp:
 def _tokens_of_rows(x: Array, key: Array, **options: Any) -> Array:
     with np.errstate(all="ignore"):
         return _gumbel.in_blocks(x, key, xp=np, stages=Stages(_prepared, _race), **options)
+
+
+# Without replacement
+
+
+@_gumbel_top_k.first.native("numpy")
+def _first(arrivals: Array, draws: Array) -> Array:
+    count = len(draws)
+    found = np.empty((len(arrivals), count), np.intp)
+    if not found.size:
+        return found
+    bounds = np.partition(arrivals, count - 1, axis=1)[:, count - 1]
+    for row, (of_row, bound) in enumerate(zip(arrivals, bounds, strict=True)):
+        among = np.flatnonzero(~(of_row > bound))  # more of them than draws, where some tie; all beside a NaN
+        found[row] = among[np.argsort(of_row[among], kind="stable")[:count]]
+    return found
+
+
+@_gumbel_top_k.distinct_tokens_of_rows.native("numpy")
+def _distinct_tokens_of_rows(x: Array, key: Array, **options: Any) -> Array:
+    draw = functools.partial(_gumbel_top_k.distinct_tokens_of_rows.body, xp=np)
+    with np.errstate(all="ignore"):
+        return _gumbel.by_rows(draw, x, key, xp=np, **options)

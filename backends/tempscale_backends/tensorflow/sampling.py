@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
-from tempscale import _gumbel
+from tempscale import _gumbel, _gumbel_top_k
 from tempscale._agnostic import Operation
 from tempscale._scaling import Reciprocal
 from tempscale.backend import Array
@@ -70,11 +71,11 @@ def _batched(tokens: Array, logits: Array, *, several: bool) -> Array:
 def _grouped(x: Array) -> Array:
     classes = x.shape[1]
     if classes is not None and classes <= _gumbel.GROUPS:
-        return x[:, None, :]
+        return tf.cast(x[:, None, :], tf.float32)
     missing = -(tf.shape(x)[1] if classes is None else classes) % _gumbel.GROUPS
-    x = tf.pad(x, [[0, 0], [0, missing]], constant_values=-float("inf"))
+    x = tf.pad(x, [[0, 0], [0, missing]], constant_values=tf.constant(-math.inf, x.dtype))
     slots = (tf.shape(x) if classes is None else x.shape)[1] // _gumbel.GROUPS
-    return tf.reshape(x, (-1, slots, _gumbel.GROUPS))
+    return tf.cast(tf.reshape(x, (-1, slots, _gumbel.GROUPS)), tf.float32)
 
 
 @_gumbel.shifts.native("tensorflow")
@@ -87,6 +88,17 @@ def _shifts(entries: Array) -> _gumbel.Shifts:
     s = tf.maximum(exponent, 0)
     one = tf.bitwise.left_shift(tf.ones_like(s), 30 - s)
     return _gumbel.Shifts(s, 1 + s, one, (30 - s) * _gumbel.ONE, tf.cast((31 - s) * 2**15, tf.float32))
+
+
+@_gumbel_top_k.alternating.native("tensorflow")
+def _alternating(y0: Array, y1: Array, x: Array) -> Array:
+    shape = tf.shape(x)
+    return tf.reshape(tf.stack([y0, y1], 2), (shape[0], -1))[:, : shape[1]]
+
+
+@_gumbel_top_k.first.native("tensorflow")
+def _first(arrivals: Array, draws: Array) -> Array:
+    return tf.math.top_k(-arrivals, tf.shape(draws)[0]).indices
 
 
 def _compiled(operation: Operation[..., Any]) -> Callable[..., Array]:
@@ -123,7 +135,8 @@ def _compiled(operation: Operation[..., Any]) -> Callable[..., Array]:
     return native
 
 
-_gumbel.tokens_of_rows.native("tensorflow")(_compiled(_gumbel.tokens_of_rows))
+for _operation in (_gumbel.tokens_of_rows, _gumbel_top_k.distinct_tokens_of_rows):
+    _operation.native("tensorflow")(_compiled(_operation))
 _eagerly = _compiled(_sample)
 
 

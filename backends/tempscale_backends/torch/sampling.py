@@ -6,6 +6,7 @@ On a CPU NumPy draws, in a third of the time of PyTorch op by op.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -13,7 +14,7 @@ import array_api_compat.torch as xp
 import ml_dtypes
 import torch
 
-from tempscale import _gumbel
+from tempscale import _gumbel, _gumbel_top_k
 from tempscale.backend import Array
 
 BLOCK = 2**24
@@ -43,6 +44,7 @@ def _count_to(x: Array, *, count: int) -> Array:
 @_gumbel.grouped.native("torch")
 def _grouped(x: Array) -> Array:
     rows, classes = x.shape
+    x = x.float()
     slots = -(-classes // _gumbel.GROUPS)
     if slots == 1:
         return x.reshape(rows, 1, classes)
@@ -65,17 +67,23 @@ def tokens(
     factor: float,
     draws: torch.Tensor,
     rows: torch.Tensor,
+    distinct: bool,
 ) -> torch.Tensor:
-    """Draw, by an array of temperatures or else by the factor of a number."""
-    found: torch.Tensor = _draw(x, key, factor if temperature is None else temperature, draws, rows)
+    """Draw, by an array of temperatures or else by the factor of a number; without replacement if `distinct`."""
+    given = factor if temperature is None else temperature
+    found: torch.Tensor = _draw(x, key, temperature=given, draws=draws, rows=rows, distinct=distinct)
     return found
 
 
-def _draw(x: Array, key: Array, temperature: Any, draws: Array, rows: Array) -> Array:
-    if not x.is_cpu:
-        return _gumbel.in_blocks(x, key, temperature=temperature, draws=draws, rows=rows, xp=xp, block=BLOCK)
-    on_host = {"temperature": _host(temperature), "draws": _host(draws), "rows": _host(rows)}
-    return torch.from_numpy(_gumbel.tokens_of_rows(_host(x), _host(key), **on_host))
+def _draw(x: Array, key: Array, *, distinct: bool, **options: Any) -> Array:
+    if x.is_cpu:
+        on_host = _gumbel_top_k.distinct_tokens_of_rows if distinct else _gumbel.tokens_of_rows
+        found = on_host(_host(x), _host(key), **{name: _host(given) for name, given in options.items()})
+        return torch.from_numpy(found)
+    if not distinct:
+        return _gumbel.in_blocks(x, key, xp=xp, block=BLOCK, **options)
+    draw = functools.partial(_gumbel_top_k.distinct_tokens_of_rows.body, xp=xp)
+    return _gumbel.by_rows(draw, x, key, xp=xp, block=BLOCK, **options)
 
 
 def _host(value: Any) -> Any:
@@ -88,7 +96,9 @@ def _host(value: Any) -> Any:
 
 
 @tokens.register_fake
-def _(x: Array, key: Array, temperature: Array | None, factor: float, draws: Array, rows: Array) -> Array:
+def _(
+    x: Array, key: Array, temperature: Array | None, factor: float, draws: Array, rows: Array, distinct: bool
+) -> Array:
     return draws.new_empty((x.shape[0], draws.shape[0]))
 
 
@@ -102,6 +112,7 @@ def _(
     factor: float,
     draws: Array,
     rows: Array,
+    distinct: bool,
 ) -> tuple[Array, int]:
     """Take the rows of all that is mapped over as rows of one array."""
     n = info.batch_size
@@ -110,7 +121,7 @@ def _(
         value = value.unsqueeze(0) if at is None else value.movedim(at, 0)
         return value.reshape(value.shape[0], -1, *shape[1:]).expand(n, *shape).reshape(-1, *shape[1:])
 
-    x_at, key_at, temperature_at, _, draws_at, rows_at = in_dims
+    x_at, key_at, temperature_at, _, draws_at, rows_at, _ = in_dims
     count, classes = (x if x_at is None else x.movedim(x_at, 0)[0]).shape
     assert draws_at is None  # made inside
     if temperature is not None:
@@ -122,18 +133,24 @@ def _(
         factor,
         draws,
         all_rows(rows, rows_at, (count,)),
+        distinct,
     )
     return found.reshape(n, count, -1), 0
 
 
 @_gumbel.tokens_of_rows.native("torch")
-def _tokens_of_rows(x: Array, key: Array, *, temperature: Any, draws: Array, rows: Array) -> Array:
+def _tokens_of_rows(
+    x: Array, key: Array, *, temperature: Any, draws: Array, rows: Array, distinct: bool = False
+) -> Array:
     x = x.detach()
-    if not isinstance(temperature, torch.Tensor):
-        if _is_plain(x, key):
-            return _draw(x, key, temperature, draws, rows)
-        return tokens(x, key, None, temperature, draws, rows)
-    return tokens(x, key, temperature.detach(), 0.0, draws, rows)
+    if isinstance(temperature, torch.Tensor):
+        return tokens(x, key, temperature.detach(), 0.0, draws, rows, distinct)
+    if _is_plain(x, key):
+        return _draw(x, key, temperature=temperature, draws=draws, rows=rows, distinct=distinct)
+    return tokens(x, key, None, temperature, draws, rows, distinct)
+
+
+_gumbel_top_k.distinct_tokens_of_rows.native("torch")(functools.partial(_tokens_of_rows, distinct=True))
 
 
 def _is_plain(*tensors: Array) -> bool:
