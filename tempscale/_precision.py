@@ -7,19 +7,21 @@ What a compiler may do is what the reproducible functions are written against:
 
 * XLA contracts ``a * b + c`` into one operation with one rounding. Between a product and a sum stands an `abs` or a
   selection here, unless the product is exact: one of the factors is a power of two.
-* Every framework adds floats in an order of its own. Here integers are added.
-* Some flush subnormal numbers of 32 bits. Here all do, to zero.
+* Every framework adds floats in an order of its own. Here integers are added, or floats whose sums are exact.
+* Some flush subnormal numbers of 32 bits. Here all do, to zero: logits, temperatures, labels, weights and results.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from tempscale._agnostic import INJECTED, agnostic
-from tempscale._arguments import LARGEST, SMALLEST_NORMAL
+from tempscale._arguments import SMALLEST_NORMAL
 from tempscale._dispatch import backend_of
+from tempscale._quantiles import split_float
 from tempscale._scaling import cast
 from tempscale.arrays import custom_gradient, stop_gradient
 from tempscale.backend import Array, Backend
@@ -31,26 +33,27 @@ Run: TypeAlias = Callable[..., Array]
 PRECISIONS = ("default", "accurate", "reproducible")
 CLASSES = 2**18
 """So many integers of 44 bits have a sum of 62."""
-BLOCK = 2**17
-"""Entries that are widened at a time in an eager call: 1 MiB as float64."""
+BLOCK = 2**18
+"""Entries that are widened at a time in an eager call: 2 MiB as float64."""
 
 TINY = SMALLEST_NORMAL["float32"]
 LOG2_E = float.fromhex("0x1.71547652b82fep+0")
 LN_2 = float.fromhex("0x1.62e42fefa39efp-1")
 LOWEST = -256.0
 """The least power of two that is told from none; 2^18 entries of it are far below what float32 can hold."""
+COLD = 2.0**600
+"""Stands for 1/T at T = 0: what is below the maximum then is below `LOWEST`, by the least difference there is."""
 
 
-def with_precision(value: Callable[..., Array] | None = None, *, rowwise: bool = True) -> Callable[..., Array]:
+def with_precision(value: Run, *, rowwise: bool = True) -> Callable[..., Array]:
     """Return how an operation is run in a precision, for `agnostic`.
 
     Parameters
     ----------
-    value : callable, optional
-        The reproducible value: of logits that are float32 (-inf where they are masked) and a temperature, with the
-        keywords ``axis`` and ``xp``, as float64; and for a reduction with ``axis`` kept.
+    value : callable
+        The reproducible value: takes the arguments of the operation and `xp`.
     rowwise : bool
-        Whether the operation is one of rows of logits alone, so that it can be run on some of them at a time.
+        Whether the operation is one of rows of logits alone, so that "accurate" can run it on some of them at a time.
     """
 
     def run_in(precision: Any, backend: Backend, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Array:
@@ -59,17 +62,12 @@ def with_precision(value: Callable[..., Array] | None = None, *, rowwise: bool =
         if precision not in PRECISIONS:
             raise ValueError(f"precision is {precision!r}, expected one of {', '.join(map(repr, PRECISIONS))}")
         if precision == "reproducible":
-            if value is None:
-                raise ValueError(
-                    "precision is 'reproducible', which softmax, log_softmax, logsumexp and entropy have: expected "
-                    "'default' or 'accurate'"
-                )
-            _check_reproducible(backend, args[0], kwargs["axis"])
-            return _by_blocks(backend, _reproducible(backend, run, value))(*args, **kwargs)
+            _check_reproducible(backend, args[0], kwargs.get("axis", -1))
+            return _with_value(backend, functools.partial(reproducible, value=value), run, args, kwargs)
         if backend.dtype_name(args[0]) == "float64":
             return run(*args, **kwargs)
         if rowwise:
-            return _by_blocks(backend, _accurate(backend, run))(*args, **kwargs)
+            return in_blocks(backend, _accurate(backend, run))(*args, **kwargs)
         return _with_value(backend, _accurate(backend, run), run, args, kwargs)
 
     return run_in
@@ -82,6 +80,8 @@ def _with_value(backend: Backend, value: Run, run: Run, args: tuple[Any, ...], k
     """
     names = [name for name, option in kwargs.items() if hasattr(option, "shape")]
     arrays = [*args, *[kwargs[name] for name in names]]
+    if not differentiable(*arrays):
+        return value(*args, **kwargs)
     xp = backend.namespace
 
     def replacement(default: Array, *arrays: Array) -> Array:
@@ -96,6 +96,12 @@ def _with_value(backend: Backend, value: Run, run: Run, args: tuple[Any, ...], k
     return replaced(run(*args, **kwargs), *[stop_gradient(x) for x in arrays])
 
 
+@agnostic
+def differentiable(*arrays: Array, xp: Any = INJECTED) -> bool:
+    """Whether a derivative with respect to one of these may be asked for. Where not, the default is not computed."""
+    return True
+
+
 # Accurate
 
 
@@ -106,55 +112,50 @@ def _accurate(backend: Backend, run: Run) -> Run:
         with backend.allowing("float64"):
             xp = backend.namespace
             wide = run(xp.astype(logits, backend.dtype("float64")), *others, **options)
-            return narrow(wide, backend.dtype_name(logits), backend)
+            return narrow(wide, dtype=backend.dtype_name(logits))
 
     return mode
 
 
-# From here on a number is rounded to infinity. NumPy would warn of it, were it left to the conversion.
-_OVERFLOW = {"float32": 2.0**128 - 2.0**103, "float16": 65520.0, "bfloat16": 2.0**128 - 2.0**119}
-
-
-def narrow(x: Array, dtype: str, backend: Backend) -> Array:
+@agnostic
+def narrow(x: Array, /, *, dtype: str, xp: Any = INJECTED) -> Array:
     """Return float64 numbers in a narrower dtype, rounded; to one of 16 bits by way of float32, in all frameworks."""
-    xp = backend.namespace
-    for name in dict.fromkeys(("float32", dtype)):
-        x = xp.where(x >= _OVERFLOW[name], math.inf, xp.where(x <= -_OVERFLOW[name], -math.inf, x))
-        x = xp.astype(x, backend.dtype(name))
-    return x
+    backend = backend_of(x)
+    return cast(xp.astype(x, backend.dtype("float32")), backend.dtype(dtype), xp)
 
 
-def _by_blocks(backend: Backend, mode: Run) -> Run:
-    """Run a function of rows on some at a time where values are at hand; a compiler fuses the steps by itself."""
+def in_blocks(backend: Backend, mode: Run) -> Run:
+    """Run a function of rows on some at a time where values are at hand; a compiler fuses the steps by itself.
 
-    def run(logits: Array, *, temperature: Any, axis: int, where: Array | None, **options: Any) -> Array:
+    Options that are arrays broadcast to the logits, but for their size along the axis.
+    """
+
+    def run(logits: Array, *, axis: int, **options: Any) -> Array:
         if backend.is_traced(logits):
-            return mode(logits, temperature=temperature, axis=axis, where=where, **options)
+            return mode(logits, axis=axis, **options)
         xp, shape = backend.namespace, tuple([int(n or 0) for n in backend.shape(logits)])
         if math.prod(shape) <= BLOCK:
-            return mode(logits, temperature=temperature, axis=axis, where=where, **options)
+            return mode(logits, axis=axis, **options)
         batch = shape[:axis] + shape[axis + 1 :]
-        one_per_row = shape[:axis] + (1,) + shape[axis + 1 :]
 
-        def as_rows(x: Any, full: tuple[int, ...]) -> Any:
-            return xp.reshape(xp.moveaxis(xp.broadcast_to(x, full), axis, -1), (math.prod(batch), full[axis]))
+        def as_rows(x: Array) -> Array:
+            x = xp.moveaxis(xp.reshape(x, (1,) * (len(shape) - len(x.shape)) + tuple(x.shape)), axis, -1)
+            if math.prod(x.shape[:-1]) > 1:
+                x = xp.broadcast_to(x, (*batch, x.shape[-1]))
+            return xp.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
-        by_rows = {"temperature": temperature, "where": where}
-        if hasattr(temperature, "shape"):
-            by_rows["temperature"] = as_rows(temperature, one_per_row)
-        if where is not None:
-            by_rows["where"] = as_rows(where, shape)
-        rows = as_rows(logits, shape)
+        by_rows = {name: as_rows(x) for name, x in options.items() if hasattr(x, "shape")}
+        rows = as_rows(logits)
         step = max(1, BLOCK // shape[axis])
         parts = []
         for start in range(0, math.prod(batch), step):
             here = slice(start, start + step)
-            own = {name: x[here, :] if hasattr(x, "shape") else x for name, x in by_rows.items()}
-            parts.append(mode(rows[here, :], axis=1, **own, **options))
+            own = {name: x[here, :] if x.shape[0] > 1 else x for name, x in by_rows.items()}
+            parts.append(mode(rows[here, :], axis=1, **{**options, **own}))
         found = xp.concat(parts, axis=0)
         if len(found.shape) == 1:
             return xp.reshape(found, batch)
-        return xp.moveaxis(xp.reshape(found, batch + (found.shape[1],)), -1, axis)
+        return xp.moveaxis(xp.reshape(found, (*batch, found.shape[1])), -1, axis)
 
     return run
 
@@ -173,91 +174,109 @@ def _check_reproducible(backend: Backend, logits: Array, axis: int) -> None:
         raise ValueError(f"precision is 'reproducible' and logits has {classes} classes, expected at most {CLASSES}")
 
 
-def _reproducible(backend: Backend, run: Run, value: Callable[..., Array]) -> Run:
-    """Run an operation for its derivatives, and put the reproducible value in the place of its own."""
+@agnostic
+def reproducible(logits: Array, *others: Array, value: Run, xp: Any = INJECTED, **options: Any) -> Array:
+    """Return a reproducible value. Natives compile it."""
+    with backend_of(logits).allowing("float64"):
+        return value(logits, *others, xp=xp, **options)
 
-    def exactly(
-        logits: Array, *, temperature: Any, axis: int, where: Array | None, keepdims: bool | None = None
-    ) -> Array:
-        xp = backend.namespace
-        with backend.allowing("float64"):
+
+def of_rows(function: Callable[..., Array]) -> Run:
+    """Make a reproducible value of a function of rows.
+
+    It takes float32 logits, a temperature, `axis` and `xp`, and returns float64 with `axis` kept; here that is rounded.
+    """
+
+    @functools.wraps(function)
+    def value(logits: Array, *, temperature: Any, axis: int, where: Array | None, xp: Any, **shape: Any) -> Array:
+        backend = backend_of(logits)
+
+        def mode(logits: Array, *, temperature: Any, axis: int, where: Array | None, keepdims: bool = True) -> Array:
             x = cast(logits, backend.dtype("float32"), xp)
             x = x if where is None else xp.where(where, x, -math.inf)
-            found = value(x, temperature, axis=axis, xp=xp)
-            found = xp.squeeze(found, axis=axis) if keepdims is False else found
-            return narrow(xp.where(xp.abs(found) < TINY, 0.0, found), backend.dtype_name(logits), backend)
+            found = function(x, temperature, axis=axis, xp=xp)
+            found = found if keepdims else xp.squeeze(found, axis=axis)
+            return narrow(flushed(found), dtype=backend.dtype_name(logits))
 
-    def mode(logits: Array, **options: Any) -> Array:
-        return _with_value(backend, exactly, run, (logits,), options)
+        return in_blocks(backend, mode)(logits, temperature=temperature, axis=axis, where=where, **shape)
 
-    return mode
+    return value
+
+
+@agnostic
+def flushed(x: Array, /, *, xp: Any = INJECTED) -> Array:
+    """`x` with 0 for what float32 holds as a subnormal number."""
+    return xp.where(xp.abs(x) < TINY, 0.0, x)
+
+
+@agnostic
+def row_top(x: Array, /, *, axis: int, xp: Any = INJECTED) -> Array:
+    """Maximum along `axis`, kept, which is not finite in a row with NaN: compiled, a maximum can lose one."""
+    return xp.max(xp.where(x == x, x, math.inf), axis=axis, keepdims=True)
+
+
+@agnostic
+def below_top(x: Array, top: Array, /, *, axis: int, xp: Any = INJECTED) -> tuple[Array, Array]:
+    """Return `x` with -inf for the maxima, and how many they are."""
+    at_top = x == top
+    # a sum of so few ones is exact in float32 too
+    return xp.where(at_top, -math.inf, x), xp.sum(xp.astype(at_top, x.dtype), axis=axis, keepdims=True)
 
 
 class Rate(NamedTuple):
     """1/T and its limits, in float64: Python's own for a number, arrays for an array."""
 
     value: Any
-    cold: Any
-    """Whether T = 0."""
+    """`COLD` at T = 0, 1 at T = inf."""
     hot: Any
     """Whether T = inf."""
+    cold: Any
+    """Whether T = 0."""
     valid: Any
     """Whether T >= 0."""
 
 
 def _rate(temperature: Any, rank: int, xp: Any) -> Rate:
+    # the reciprocals that float32 cannot hold are limits, as they are by default
     if not hasattr(temperature, "shape"):
-        cold, hot = temperature == 0.0, temperature == math.inf
-        return Rate(1.0 if cold or hot else 1.0 / temperature, cold, hot, True)
+        cold, hot = temperature < TINY, temperature >= 1.0 / TINY
+        return Rate(COLD if cold else 1.0 if hot else 1.0 / temperature, hot, cold, True)
     t = xp.astype(temperature, backend_of(temperature).dtype("float64"))
     if len(t.shape) == 0:
         t = xp.reshape(t, (1,) * rank)
-    ordinary = (t > 0) & (t < math.inf)
-    value = 1.0 / xp.where(ordinary, t, 1.0)
-    # the reciprocals that float32 cannot hold are limits, as they are by default
-    cold = (t == 0) | (value >= LARGEST["float32"])
-    hot = (t == math.inf) | (value <= TINY)
-    return Rate(xp.where(cold | hot, 1.0, value), cold, hot, t >= 0)
+    cold, hot = xp.abs(t) < TINY, t >= 1.0 / TINY
+    value = 1.0 / xp.where((t >= TINY) & ~hot, t, 1.0)
+    return Rate(xp.where(cold, COLD, value), hot, cold, cold | (t > 0))
 
 
-class Powers(NamedTuple):
-    """Logits as powers of two, in float64: exp((x - m) / T) is 2^(k + f)."""
+class Rows(NamedTuple):
+    """Logits over a temperature, before anything is rounded: exp((x - m) * rate) is what a row is made of."""
 
-    d: Array
-    """x - m; at T = 0 it is -inf below the maximum, at T = inf 0 where not masked."""
-    rate: Any
-    """1/T, 1 at the limits."""
-    k: Array
-    """Whole exponents, `LOWEST` where there is no mass to speak of."""
-    f: Array
-    """The rest of the exponents, in [0, 1]."""
+    x: Array
+    """float32. At T = inf all that is not masked is the maximum."""
+    top: Array
+    """Maximum of the row."""
     m: Array
-    """Maximum of the row, 0 where that is not finite."""
+    """That in float64, 0 where it is not finite."""
+    rate: Rate
     valid: Array
-    """Whether the maximum is finite and T is not negative; else `d`, `k` and `f` say nothing."""
+    """Whether the maximum is finite and T is not negative; else nothing that is made of the rest says anything."""
 
 
-def _powers(x: Array, rate: Rate, axis: int, xp: Any) -> Powers:
-    x = xp.astype(x, backend_of(x).dtype("float64"))
-    x = xp.where(xp.abs(x) < TINY, 0.0, x)
-    x = xp.where(x == x, x, math.inf)  # a NaN is a maximum that is not finite, in every framework
-    m = xp.max(x, axis=axis, keepdims=True)
-    finite = xp.abs(m) < math.inf
-    m = xp.where(finite, m, 0.0)
-    d = x - m
-    if rate.cold is not False:
-        d = xp.where((d < 0) & rate.cold, -math.inf, d)
+def prepared(x: Array, temperature: Any, axis: int, xp: Any) -> Rows:
+    rate = _rate(temperature, len(x.shape), xp)
+    x = flushed(x)
+    top = row_top(x, axis=axis)
+    finite = xp.abs(top) < math.inf
     if rate.hot is not False:
-        d = xp.where((d > -math.inf) & rate.hot, 0.0, d)
-    y = d * (rate.value * LOG2_E)
-    y = xp.where((y > LOWEST) & (y <= 0), y, LOWEST)
-    k = xp.floor(y)
-    return Powers(d, rate.value, k, y - k, m, finite & rate.valid)
+        x = xp.where((x > -math.inf) & rate.hot, top, x)
+    m = xp.where(finite, xp.astype(top, backend_of(x).dtype("float64")), 0.0)
+    return Rows(x, top, m, rate, finite & rate.valid)
 
 
 # 1 + ... approximates 2^f on [0, 1] with a relative error of 4.4e-11 (2^-34.4), the least of this degree: by Remez
 # exchange. All are positive, and so is f: `abs` changes nothing and keeps the product apart from the sum.
-_EXP2 = (
+EXP2 = (
     float.fromhex("0x1.678bcaef457b7p-16"),
     float.fromhex("0x1.2d830b90a1590p-13"),
     float.fromhex("0x1.5fc57d6545371p-10"),
@@ -279,112 +298,163 @@ def polynomial(coefficients: tuple[float, ...], x: Array, xp: Any) -> Array:
     return xp.abs(result) + coefficients[-1]
 
 
+MAGIC = 1.5 * 2.0**52
+"""Added to a number below 2^51 it leaves the nearest whole number in the lowest bits, on top of `MAGIC_BITS`."""
+MAGIC_BITS = 0x4338000000000000
+
+
 @agnostic
-def times_power_of_two(x: Array, k: Array, /, *, xp: Any = INJECTED) -> Array:
-    """``x * 2^k`` for whole k from -256 to 0: exact. Products of powers that an integer can hold."""
-    integer = backend_of(x).dtype("int64")
-    one = xp.astype(xp.ones_like(k), integer)
-    eighth = xp.floor(k * 0.125)
-    power = xp.astype(xp.bitwise_left_shift(one, xp.astype(eighth + 32.0, integer)), x.dtype) * 2.0**-32
-    power = power * power
-    power = power * power
-    rest = xp.astype(xp.bitwise_left_shift(one, xp.astype(k - eighth * 8.0, integer)), x.dtype)
-    return x * (power * power * rest)
+def power_of_two(k: Array, /, *, xp: Any = INJECTED) -> Array:
+    """2^k for whole k from -1022 to 1023. Natives write the exponent into the bits of a float64."""
+    left, result = xp.abs(k), xp.ones_like(k)
+    for step in (512, 256, 128, 64, 32, 16, 8, 4, 2, 1):
+        large = left >= step
+        result, left = xp.where(large, result * 2.0**step, result), xp.where(large, left - step, left)
+    return xp.where(k < 0, 1.0 / result, result)
 
 
-def _whole_sum(x: Array, axis: int, xp: Any) -> Array:
-    """Sum along `axis`, kept, of numbers rounded to integers of up to 2^44: the same in any order."""
+@agnostic
+def exponentials(x: Array, m: Array, rate: Any, lowest: Any, unit: Any, /, *, xp: Any = INJECTED) -> Array:
+    """2^(max((x - m) * rate, lowest) + unit) in float64, for x <= m. Where x or m is not finite it may be anything."""
+    y = (xp.astype(x, m.dtype) - m) * rate
+    y = xp.where(y > lowest, y, lowest)
+    k = xp.floor(y)
+    return polynomial(EXP2, y - k, xp) * power_of_two(k + unit)
+
+
+def exponentials_in_place(y: Array, k: Array, unit: Any, integer: Any) -> Array:
+    """2^(y + unit), where k is y rounded down, for natives without a compiler. Both arrays are written to."""
+    y -= k
+    p = y * EXP2[0]
+    for coefficient in EXP2[1:-1]:
+        p += coefficient
+        p *= y
+    p += EXP2[-1]
+    k += unit + MAGIC
+    exponent = k.view(integer)
+    exponent <<= 52
+    bits = p.view(integer)
+    bits += exponent
+    return p
+
+
+@agnostic
+def whole_sum(x: Array, /, *, axis: int, xp: Any = INJECTED) -> Array:
+    """Sum along `axis`, kept, of numbers below 2^51 rounded to integers: the same in any order, up to 2^63."""
     integers = xp.astype(xp.round(x), backend_of(x).dtype("int64"))
     return xp.astype(xp.sum(integers, axis=axis, keepdims=True), x.dtype)
 
 
+def exact_sum(x: Array, axis: int, xp: Any) -> Array:
+    """Sum along `axis`, kept, the same in any order: within 2^-60 of the largest magnitude for each of the numbers.
+
+    They are rounded to integers of 60 bits, in two parts of 30: up to 2^32 of them can be added. The error relative to
+    the sum of the magnitudes is at most n * 2^-60, and where none is negative that is the sum itself.
+    """
+    finite = xp.abs(x) < math.inf
+    y = xp.where(finite, x, 0.0)
+    largest = xp.max(xp.abs(y), axis=axis, keepdims=True)
+    _, k = split_float(xp.where(largest > 0, largest, 1.0))
+    y = y * power_of_two(30.0 - k)
+    high = xp.round(y)
+    total = whole_sum(high, axis=axis) + whole_sum((y - high) * 2.0**30, axis=axis) * 2.0**-30
+    special = xp.sum(xp.where(finite, 0.0, x), axis=axis, keepdims=True)
+    return total * power_of_two(k - 30.0) + special
+
+
+@of_rows
 def softmax_value(x: Array, temperature: Any, *, axis: int, xp: Any) -> Array:
     """Return the probabilities, within 0.51 ulp of float32."""
-    q = _powers(x, _rate(temperature, len(x.shape), xp), axis, xp)
-    e = times_power_of_two(polynomial(_EXP2, q.f, xp), q.k)
-    total = _whole_sum(e * 2.0**44, axis, xp)
-    p = e * (2.0**44 / xp.where(q.valid, total, 1.0))
-    return xp.where(q.valid, p, math.nan)
+    q = prepared(x, temperature, axis, xp)
+    e = exponentials(q.x, q.m, q.rate.value * LOG2_E, LOWEST, 44.0)
+    total = whole_sum(e, axis=axis)
+    return e * xp.where(q.valid, 1.0 / xp.where(q.valid, total, 1.0), math.nan)
 
 
 class Others(NamedTuple):
-    """The mass of all but one maximum, relative to that maximum: what the logarithm of the total depends on."""
+    """All entries but the maxima: what the logarithm of the total depends on."""
 
-    among: Array
-    """Whether an entry is below the maximum, and has mass."""
+    x: Array
+    """The logits, -inf at the maxima."""
+    second: Array
+    """The largest of them in float64; the maximum where none has mass to speak of."""
     k: Array
-    """Exponent of the largest of them; `mass` and `e` are in units of 2^k, so that even a small mass is precise."""
+    """Its exponent; `e` and `mass` are in units of 2^k, so that even a small mass is precise."""
     e: Array
-    """Their powers; the others' are negligible."""
+    """Their powers, in units of 2^-43."""
     mass: Array
     """The sum of their powers."""
     total: Array
     """The mass of all but one maximum, in units of 1."""
 
 
-def _others(q: Powers, axis: int, xp: Any) -> Others:
-    among = (q.d < 0) & (q.k + q.f > LOWEST)
-    k = xp.max(xp.where(among, q.k, LOWEST), axis=axis, keepdims=True)
-    e = times_power_of_two(polynomial(_EXP2, q.f, xp), xp.where(among, q.k - k, LOWEST))
-    mass = _whole_sum(e * 2.0**43, axis, xp) * 2.0**-43
-    maxima = _whole_sum(xp.astype(q.d == 0, e.dtype), axis, xp)
-    return Others(among, k, e, mass, xp.where(q.valid, maxima, 1.0) - 1.0 + times_power_of_two(mass, k))
+def _others(q: Rows, axis: int, xp: Any) -> Others:
+    x, maxima = below_top(q.x, q.top, axis=axis)
+    rate = q.rate.value * LOG2_E
+    second = xp.astype(xp.max(x, axis=axis, keepdims=True), q.m.dtype)
+    y = (second - q.m) * rate
+    among = y > LOWEST
+    k = xp.floor(xp.where(among, y, LOWEST))
+    e = exponentials(x, q.m, rate, k - 64.0, 43.0 - k)
+    mass = xp.where(among, whole_sum(e, axis=axis) * 2.0**-43, 0.0)
+    rest = xp.where(q.valid, xp.astype(maxima, q.m.dtype), 1.0) - 1.0
+    return Others(x, xp.where(among, second, q.m), k, e, mass, rest + mass * power_of_two(k))
 
 
-def _settled(x: Array, axis: int, xp: Any) -> Array:
-    """`x`, of size 1 on `axis`, as the result of a reduction: Inductor writes the steps before it out but once."""
-    return xp.sum(xp.concat([x, xp.zeros_like(x)], axis=axis), axis=axis, keepdims=True)
+def _log1p(t: Array, xp: Any) -> Array:
+    """log(1 + t) for t from 0 to 2^18, within 2^-46 of itself."""
+    m, k = split_float(1.0 + t)
+    small = k == 1.0  # 1 + t was rounded: t itself was not
+    s = xp.where(small, t, m - 0.5) / xp.where(small, t + 2.0, m + 0.5)
+    return xp.abs((k - 1.0) * LN_2) + xp.abs(2.0 * s * polynomial(_LOG, s * s, xp))
 
 
-def _log1p(t: Array, axis: int, xp: Any) -> Array:
-    """log(1 + t) for t from 0 to 2^18 with size 1 on `axis`, within 2^-46 of itself."""
-    t = _settled(t, axis, xp)
-    g = 1.0 + t
-    # how many powers of two are passed
-    passed = xp.concat([xp.astype(g >= 2.0**i, g.dtype) for i in range(1, 19)], axis=axis)
-    exponent = xp.sum(passed, axis=axis, keepdims=True)
-    g = times_power_of_two(g, -exponent)
-    small = exponent == 0  # 1 + t was rounded: t itself was not
-    s = xp.where(small, t, g - 1.0) / xp.where(small, t + 2.0, g + 1.0)
-    s = _settled(s, axis, xp)
-    return xp.abs(exponent * LN_2) + xp.abs(2.0 * s * polynomial(_LOG, s * s, xp))
+def log_of_total(q: Rows, axis: int, xp: Any) -> Array:
+    """Return what the logarithm of a probability lacks to (x - m) / T; NaN for rows that are not valid."""
+    return xp.where(q.valid, _log1p(_others(q, axis, xp).total, xp), math.nan)
 
 
+@of_rows
 def log_softmax_value(x: Array, temperature: Any, *, axis: int, xp: Any) -> Array:
     """Return the log-probabilities, within 0.51 ulp of float32."""
-    q = _powers(x, _rate(temperature, len(x.shape), xp), axis, xp)
-    total = _log1p(_others(q, axis, xp).total, axis, xp)
-    return xp.where(q.valid, -(xp.abs(q.d * q.rate) + total), math.nan)
+    q = prepared(x, temperature, axis, xp)
+    return log_probabilities(q.x, q.m, q.rate.value, log_of_total(q, axis, xp))
 
 
+@agnostic
+def log_probabilities(x: Array, m: Array, rate: Any, total: Array, /, *, xp: Any = INJECTED) -> Array:
+    """Return (x - m) * rate - total in float64: what has no sign of its own is subtracted from what is not positive."""
+    return -(xp.abs((xp.astype(x, m.dtype) - m) * rate) + total)
+
+
+@of_rows
 def logsumexp_value(x: Array, temperature: Any, *, axis: int, xp: Any) -> Array:
     """Return the logarithm of the partition function."""
-    rate = _rate(temperature, len(x.shape), xp)
-    q = _powers(x, rate, axis, xp)
-    at_zero = xp.where(q.m > 0, math.inf, xp.where(q.m < 0, -math.inf, 0.0))
-    shift = xp.where(rate.cold & q.valid, at_zero, xp.where(rate.hot & q.valid, 0.0, q.m * q.rate))
-    total = shift + _log1p(_others(q, axis, xp).total, axis, xp)
+    q = prepared(x, temperature, axis, xp)
+    at_zero = xp.where(q.m > 0, math.inf, xp.where(q.m < 0, -math.inf, q.m))
+    shift = xp.where(q.rate.cold & q.valid, at_zero, xp.where(q.rate.hot & q.valid, 0.0, q.m * q.rate.value))
+    total = shift + log_of_total(q, axis, xp)
     # a maximum that is not finite is the result, with NaN above all
     top = xp.max(xp.where(x == x, x, -math.inf), axis=axis, keepdims=True)
     nan = xp.max(xp.astype(x != x, x.dtype), axis=axis, keepdims=True) > 0
-    if rate.valid is not True:
-        nan = nan | ~rate.valid
+    if q.rate.valid is not True:
+        nan = nan | ~q.rate.valid
     special = xp.where(nan, math.nan, xp.astype(top, total.dtype))
     return xp.where(q.valid, total, special)
 
 
+@of_rows
 def entropy_value(x: Array, temperature: Any, *, axis: int, xp: Any) -> Array:
     """Return the entropy: the logarithm of the total plus the mean of -z, in which nothing cancels.
 
     With z2 the largest z below the maximum, that sum over the others is |z2| * mass + sum of e * (z2 - z), of which
     no term exceeds 1: whatever the temperature, integers of 44 bits hold it.
     """
-    q = _powers(x, _rate(temperature, len(x.shape), xp), axis, xp)
+    q = prepared(x, temperature, axis, xp)
     others = _others(q, axis, xp)
-    d2 = xp.max(xp.where(others.among, q.d, -math.inf), axis=axis, keepdims=True)
-    d2 = xp.where(d2 > -math.inf, d2, 0.0)
-    below = xp.where(others.among, d2 - q.d, 0.0) * q.rate
-    rest = _whole_sum(others.e * below * 2.0**44, axis, xp) * 2.0**-44
-    moment = xp.abs(xp.abs(d2 * q.rate) * others.mass) + rest
-    mean = times_power_of_two(moment, others.k) / (1.0 + others.total)
-    return xp.where(q.valid, _log1p(others.total, axis, xp) + mean, math.nan)
+    below = (others.second - xp.astype(others.x, q.m.dtype)) * q.rate.value
+    terms = others.e * 2.0 * xp.where(below < 64.0, below, 0.0)
+    rest = xp.where(others.mass > 0, whole_sum(terms, axis=axis) * 2.0**-44, 0.0)
+    moment = xp.abs(xp.abs((others.second - q.m) * q.rate.value) * others.mass) + rest
+    mean = moment * power_of_two(others.k) / (1.0 + others.total)
+    return xp.where(q.valid, _log1p(others.total, xp) + mean, math.nan)

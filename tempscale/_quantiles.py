@@ -57,9 +57,9 @@ _DENOMINATOR = (
 
 @agnostic
 def split_float(x: Array, /, *, xp: Any = INJECTED) -> tuple[Array, Array]:
-    """Return m and k with x = m * 2^k and m from 0.5 to 1, both in float64, for 0 and 2^-64 < x < 2^64."""
+    """Return m and k with x = m * 2^k and m from 0.5 to 1, both in float64, for 0 and normal x > 0."""
     k = xp.zeros_like(x)
-    for step in (32, 16, 8, 4, 2, 1):
+    for step in (512, 256, 128, 64, 32, 16, 8, 4, 2, 1):
         large, small = x >= 2.0**step, x < 2.0**-step
         x = xp.where(large, x * 2.0**-step, xp.where(small, x * 2.0**step, x))
         k = xp.where(large, k + step, xp.where(small, k - step, k))

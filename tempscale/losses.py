@@ -13,7 +13,18 @@ from tempscale._agnostic import INJECTED, agnostic
 from tempscale._arguments import FLOATS, INTEGER_RANGES, INTEGERS, as_axis, as_float, as_temperature, same_shape
 from tempscale._checks import check_labels, check_logits, checking
 from tempscale._dispatch import backend_of, is_number
-from tempscale._precision import with_precision
+from tempscale._precision import (
+    Precision,
+    Rows,
+    exact_sum,
+    flushed,
+    in_blocks,
+    log_of_total,
+    log_probabilities,
+    narrow,
+    prepared,
+    with_precision,
+)
 from tempscale._scaling import accurate_sum, axis_size, cast, entry_at, log_probability, scale
 from tempscale.backend import Array, Backend
 from tempscale.contracts import Contract
@@ -93,7 +104,107 @@ def _check_label_shape(backend: Backend, logits: Array, labels: Array, axis: int
         )
 
 
-@agnostic(prepare=_prepare, arrays=("temperature", "class_weights"), run_in=with_precision(rowwise=False))
+# Reproducible
+
+
+def _value(
+    logits: Array,
+    labels: Array,
+    *,
+    temperature: Any,
+    label_smoothing: float,
+    class_weights: Array | None,
+    ignore_index: int | None,
+    reduction: str,
+    axis: int,
+    xp: Any,
+) -> Array:
+    """Reproducible cross-entropy.
+
+    -log p is a sum of two numbers that are not negative, within 2^-34 of itself. Products with targets and weights are
+    rounded to float64, and `exact_sum` adds n of them to within n * 2^-60 of the sum of their magnitudes. Where labels
+    and weights are not negative that is the sum itself, so that the result is within 1 ulp of float32, be it of 2^32
+    examples; the mean is a quotient of two such sums. Where terms cancel, the error is 2^-33 of their magnitudes.
+    """
+    backend = backend_of(logits)
+    is_classes = backend_of(labels).dtype_name(labels) in INTEGERS
+
+    def examples(logits: Array, *, labels: Array, temperature: Any, class_weights: Array | None, axis: int) -> Array:
+        """Losses and weights, side by side along `axis`."""
+        q = prepared(cast(logits, backend.dtype("float32"), xp), temperature, axis, xp)
+        per_label = _of_classes_exactly if is_classes else _of_probabilities_exactly
+        weights = None if class_weights is None else _exact(class_weights, xp)
+        return xp.concat(per_label(q, labels, label_smoothing, weights, ignore_index, axis, xp), axis=axis)
+
+    if class_weights is not None:
+        class_weights = _along(class_weights, axis, len(logits.shape), xp)
+    labels = xp.expand_dims(labels, axis=axis) if is_classes else labels
+    options = {"labels": labels, "temperature": temperature, "class_weights": class_weights}
+    both = in_blocks(backend, examples)(logits, axis=axis, **options)
+    every = (slice(None),) * axis
+    found = _reduce_exactly(both[(*every, slice(0, 1))], both[(*every, slice(1, 2))], reduction, axis, xp)
+    return narrow(flushed(found), dtype=backend.dtype_name(logits))
+
+
+def _exact(x: Array, xp: Any) -> Array:
+    return flushed(xp.astype(x, backend_of(x).dtype("float64")))
+
+
+def _surprise(x: Array, q: Rows, total: Array, xp: Any) -> Array:
+    found = -log_probabilities(x, q.m, q.rate.value, total)
+    return xp.where(found > 2.0**512, math.inf, found)  # at T = 0
+
+
+def _of_classes_exactly(
+    q: Rows, labels: Array, smoothing: float, weights: Array | None, ignore_index: int | None, axis: int, xp: Any
+) -> tuple[Array, Array]:
+    index, valid = _index(labels, q.x, axis, xp)
+    total = log_of_total(q, axis, xp)
+    loss = _surprise(entry_at(q.x, index, axis=axis), q, total, xp)
+    weight = xp.ones_like(loss)
+    if weights is not None:
+        weight = entry_at(weights * xp.ones_like(xp.astype(q.x, weights.dtype)), index, axis=axis)
+        loss = _weighted(loss, weight, xp)
+    loss = xp.where(valid, _smoothed_exactly(loss, q, total, smoothing, weights, axis, xp), math.nan)
+    return _without_ignored(loss, weight, labels, ignore_index, xp)
+
+
+def _of_probabilities_exactly(
+    q: Rows, labels: Array, smoothing: float, weights: Array | None, ignore_index: int | None, axis: int, xp: Any
+) -> tuple[Array, Array]:
+    target = _exact(labels, xp)
+    if weights is not None:
+        target = target * weights
+    total = log_of_total(q, axis, xp)
+    loss = exact_sum(_weighted(_surprise(q.x, q, total, xp), target, xp), axis, xp)
+    return _smoothed_exactly(loss, q, total, smoothing, weights, axis, xp), exact_sum(target, axis, xp)
+
+
+def _smoothed_exactly(
+    loss: Array, q: Rows, total: Array, smoothing: float, weights: Array | None, axis: int, xp: Any
+) -> Array:
+    if not smoothing:
+        return loss
+    terms = _surprise(q.x, q, total, xp)
+    terms = exact_sum(terms if weights is None else _weighted(terms, weights, xp), axis, xp)
+    count = xp.sum(xp.ones_like(q.x), axis=axis, keepdims=True)  # exact
+    share = smoothing / xp.astype(count, loss.dtype)
+    return exact_sum(xp.concat([_weighted(loss, 1.0 - smoothing, xp), terms * share], axis=axis), axis, xp)
+
+
+def _reduce_exactly(loss: Array, weight: Array, reduction: str, axis: int, xp: Any) -> Array:
+    if reduction == "none":
+        return xp.squeeze(loss, axis=axis)
+
+    def total(x: Array) -> Array:
+        x = xp.reshape(x, (-1,))
+        zero = xp.sum(xp.zeros_like(x), axis=0, keepdims=True)  # there may be no examples
+        return xp.reshape(exact_sum(xp.concat([x, zero], axis=0), 0, xp), ())
+
+    return total(loss) / total(weight) if reduction == "mean" else total(loss)
+
+
+@agnostic(prepare=_prepare, arrays=("temperature", "class_weights"), run_in=with_precision(_value, rowwise=False))
 def cross_entropy(
     logits: Array,
     labels: Array,
@@ -105,7 +216,7 @@ def cross_entropy(
     ignore_index: int | None = None,
     reduction: Literal["mean", "sum", "none"] = "mean",
     axis: int = -1,
-    precision: Literal["default", "accurate"] = "default",
+    precision: Precision = "default",
     xp: Any = INJECTED,
 ) -> Array:
     """Cross-entropy of softmax(logits / T) under the labels, in nats.
@@ -130,9 +241,9 @@ def cross_entropy(
         the sum of the probabilities); "none" gives one loss per example, 0 where it is ignored.
     axis : int, default -1
         The axis of the classes.
-    precision : {"default", "accurate"}, default "default"
-        "accurate" computes in float64 and rounds once: within 1 ulp of the true value for float32. Its derivatives
-        are those of the default.
+    precision : {"default", "accurate", "reproducible"}, default "default"
+        As for `softmax`; the derivatives of both are those of the default. 1 ulp is for labels and weights that are
+        not negative, for reductions too if "reproducible".
 
     Returns
     -------
@@ -191,12 +302,15 @@ def cross_entropy(
     """
     log_p = log_probability(scale(logits, temperature, axis, None, xp), axis, xp)
     if class_weights is not None:
-        along_axis = [1] * len(log_p.shape)
-        along_axis[axis] = -1
-        class_weights = xp.reshape(cast(class_weights, log_p.dtype, xp), tuple(along_axis))
+        class_weights = _along(cast(class_weights, log_p.dtype, xp), axis, len(log_p.shape), xp)
     per_label = _of_classes if backend_of(labels).dtype_name(labels) in INTEGERS else _of_probabilities
     loss, weight = per_label(log_p, labels, label_smoothing, class_weights, ignore_index, axis, xp)
     return _reduce(loss, weight, reduction, axis, logits.dtype, xp)
+
+
+def _along(weights: Array, axis: int, rank: int, xp: Any) -> Array:
+    """Class weights as an array of that rank, along `axis`."""
+    return xp.reshape(weights, (1,) * axis + (-1,) + (1,) * (rank - axis - 1))
 
 
 def _of_classes(
@@ -210,21 +324,32 @@ def _of_classes(
 ) -> tuple[Array, Array]:
     """Loss and weight of each example, for labels that are classes."""
     labels = xp.expand_dims(labels, axis=axis)
-    backend = backend_of(labels)
-    # widened first: labels of 8 bits could not be compared with 300 classes
-    index = cast(labels, backend.dtype(backend.default_index()), xp)
-    valid = (index >= 0) & (index < axis_size(log_p, axis=axis))
-    index = xp.where(valid, index, xp.zeros_like(index))
+    index, valid = _index(labels, log_p, axis, xp)
     loss = -entry_at(log_p, index, axis=axis)
     weight = xp.ones_like(loss)
     if weights is not None:
         weight = entry_at(weights * xp.ones_like(log_p), index, axis=axis)
         loss = _weighted(loss, weight, xp)
     loss = xp.where(valid, _smoothed(loss, log_p, smoothing, weights, axis, xp), math.nan)
-    if ignore_index is not None:
-        ignored = labels == ignore_index
-        loss, weight = xp.where(ignored, 0.0, loss), xp.where(ignored, 0.0, weight)
-    return loss, weight
+    return _without_ignored(loss, weight, labels, ignore_index, xp)
+
+
+def _index(labels: Array, x: Array, axis: int, xp: Any) -> tuple[Array, Array]:
+    """Labels as indices, 0 in place of those that are out of range, and which are not."""
+    backend = backend_of(labels)
+    # widened first: labels of 8 bits could not be compared with 300 classes
+    index = cast(labels, backend.dtype(backend.default_index()), xp)
+    valid = (index >= 0) & (index < axis_size(x, axis=axis))
+    return xp.where(valid, index, xp.zeros_like(index)), valid
+
+
+def _without_ignored(
+    loss: Array, weight: Array, labels: Array, ignore_index: int | None, xp: Any
+) -> tuple[Array, Array]:
+    if ignore_index is None:
+        return loss, weight
+    ignored = labels == ignore_index
+    return xp.where(ignored, 0.0, loss), xp.where(ignored, 0.0, weight)
 
 
 def _of_probabilities(
@@ -250,10 +375,10 @@ def _smoothed(loss: Array, log_p: Array, smoothing: float, weights: Array | None
         return loss
     terms = -log_p if weights is None else _weighted(-log_p, weights, xp)
     count = accurate_sum(xp.ones_like(log_p), axis=axis)
-    return (1.0 - smoothing) * loss + accurate_sum(terms, axis=axis) * (smoothing / count)
+    return _weighted(loss, 1.0 - smoothing, xp) + accurate_sum(terms, axis=axis) * (smoothing / count)
 
 
-def _weighted(loss: Array, weight: Array, xp: Any) -> Array:
+def _weighted(loss: Array, weight: Any, xp: Any) -> Array:
     """`weight * loss`, where a weight of 0 makes even an infinite loss 0."""
     none = (weight == 0) & (loss == math.inf)
     return weight * xp.where(none, 0.0, loss)

@@ -24,8 +24,14 @@ from tempscale._dispatch import backend_of, is_number
 from tempscale._precision import (
     Precision,
     entropy_value,
+    flushed,
+    in_blocks,
+    log_of_total,
+    log_probabilities,
     log_softmax_value,
     logsumexp_value,
+    narrow,
+    prepared,
     softmax_value,
     with_precision,
 )
@@ -265,7 +271,36 @@ def _prepare_log_prob(
     return (logits, tokens), options
 
 
-@agnostic(prepare=_prepare_log_prob, arrays=("temperature", "where"), run_in=with_precision(rowwise=False))
+def _index(tokens: Array, x: Array, xp: Any) -> tuple[Array, Array]:
+    """Tokens as indices on the last axis of `x`, 0 in place of those that are no class, and which are one."""
+    backend, axis = backend_of(tokens), len(x.shape) - 1
+    # widened first: tokens of 8 bits could not be compared with 300 classes
+    index = cast(tokens, backend.dtype(backend.default_index()), xp)
+    index = index if len(tokens.shape) == len(x.shape) else xp.expand_dims(index, axis=axis)
+    valid = (index >= 0) & (index < axis_size(x, axis=axis))
+    return xp.where(valid, index, xp.zeros_like(index)), valid
+
+
+def _log_prob_value(logits: Array, tokens: Array, *, temperature: Any, where: Array | None, xp: Any) -> Array:
+    backend, last = backend_of(logits), len(logits.shape) - 1
+
+    def of_rows(logits: Array, *, axis: int, tokens: Array, temperature: Any, where: Array | None) -> Array:
+        x = cast(logits, backend.dtype("float32"), xp)
+        q = prepared(x if where is None else xp.where(where, x, -math.inf), temperature, axis, xp)
+        index, valid = _index(tokens, x, xp)
+        entries = entry_at(q.x, index, axis=axis)
+        found = log_probabilities(entries, q.m, q.rate.value, log_of_total(q, axis, xp))
+        return narrow(flushed(xp.where(valid, found, math.nan)), dtype=backend.dtype_name(logits))
+
+    several = len(tokens.shape) == len(logits.shape)
+    tokens = tokens if several else xp.expand_dims(tokens, axis=last)
+    found = in_blocks(backend, of_rows)(logits, axis=last, tokens=tokens, temperature=temperature, where=where)
+    return found if several else xp.squeeze(found, axis=last)
+
+
+@agnostic(
+    prepare=_prepare_log_prob, arrays=("temperature", "where"), run_in=with_precision(_log_prob_value, rowwise=False)
+)
 def log_prob(
     logits: Array,
     tokens: Array,
@@ -318,13 +353,9 @@ def log_prob(
     """
     axis = len(logits.shape) - 1
     log_p = log_probability(scale(logits, temperature, axis, where, xp), axis, xp)
+    index, valid = _index(tokens, log_p, xp)
+    found = xp.where(valid, entry_at(log_p, index, axis=axis), math.nan)
     several = len(tokens.shape) == len(logits.shape)
-    backend = backend_of(tokens)
-    # widened first: tokens of 8 bits could not be compared with 300 classes
-    index = cast(tokens, backend.dtype(backend.default_index()), xp)
-    index = index if several else xp.expand_dims(index, axis=axis)
-    valid = (index >= 0) & (index < axis_size(log_p, axis=axis))
-    found = xp.where(valid, entry_at(log_p, xp.where(valid, index, xp.zeros_like(index)), axis=axis), math.nan)
     return cast(found if several else xp.squeeze(found, axis=axis), logits.dtype, xp)
 
 

@@ -292,6 +292,16 @@ def test_a_masked_class_with_target_mass_costs_infinitely_much(backend: Backend)
     )
 
 
+def test_a_label_without_a_share_of_the_mass_decides_nothing(backend: Backend) -> None:
+    """With a smoothing of 1 a label may be masked; what is masked and has a share still costs infinitely much."""
+    logits, options = np.float32([[0.0, -INF, 1.0]]), {"label_smoothing": 1.0}
+    assert numbers(call(backend, logits, [1], reduction="none", **options))[0] == INF
+    options["class_weights"] = np.float32([1, 0, 1])
+    expected = -log_softmax([[0.0, 1.0]]).sum(-1) / 3
+    bound = bounds(logits, [1], **options)
+    assert_within(call(backend, logits, [1], reduction="none", **options), expected, bound)
+
+
 def test_a_masked_class_of_weight_zero_costs_nothing(backend: Backend) -> None:
     logits = np.float32([[0.0, -INF, 1.0]])
     weights = np.float32([1.0, 0.0, 1.0])

@@ -12,6 +12,7 @@ import numpy as np
 
 from tempscale.backend import Array, ArrayFunction, Backend
 from tempscale_backends.jax import natives as natives
+from tempscale_backends.jax import precision as precision
 from tempscale_backends.jax import random as random
 from tempscale_backends.jax import sampling as sampling
 
@@ -77,9 +78,10 @@ class JaxBackend(Backend):
             if device not in self.devices():
                 raise ValueError(f"JAX has no device {device!r}; there are {', '.join(self.devices())}")
             place = jax.devices()[self.devices().index(device)]
-        elif like is not None and not isinstance(like, jax.core.Tracer):
-            place = next(iter(like.devices()))
-        return jnp.array(obj, dtype=kind, device=place)
+        elif like is not None and not isinstance(like, jax.core.Tracer) and like.committed and len(like.devices()) == 1:
+            place = next(iter(like.devices()))  # otherwise JAX brings it to where it is needed
+        made = jnp.array(obj, dtype=kind)
+        return made if place is None else jax.device_put(made, place)
 
     def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:
         return np.array(jax.lax.stop_gradient(x))
