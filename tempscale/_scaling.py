@@ -89,6 +89,8 @@ def split_sum(x: Array, axis: int, xp: Any) -> Array:
 
     For natives on float64, where no wider accumulator is at hand. Up to 2^23 entries.
     """
+    if x.shape[axis] == 0:  # which has no maximum
+        return xp.sum(x, axis=axis, keepdims=True)
     constant = stop_gradient(x)
     finite = xp.abs(constant) < math.inf
     top = xp.max(xp.where(finite, xp.abs(constant), 0.0), axis=axis, keepdims=True)

@@ -131,7 +131,8 @@ class Specification:
         Its parameters name the operands that the run supplies: ``logits``, ``p_logits``, ``q_logits``,
         ``labels`` and ``temperature`` (shape ``(rows, 1)``); any other name stands for rows of floats. It returns
         a dict of the exact ``value``, the quantities of the contract, and ``gradients``: a function of a cotangent
-        ``g`` (shaped as the value) that returns a dict of exact gradients by operand, and of further quantities.
+        ``g`` (shaped as the value) that returns a dict of exact gradients by operand, and of further quantities. Where
+        the value is a sum that may cancel, ``magnitude`` is that of its terms, to which `precision` is held there.
     variants : mapping of str to mapping
         Sets of keyword options to run the operation with, by a name for the report. They are passed to the
         reference as well.

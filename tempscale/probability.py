@@ -491,7 +491,9 @@ def _logsumexp_reference(logits: Any, temperature: Any) -> dict[str, Any]:
         }
 
     quantities = {**q.quantities(), "m": _wide.finite_or_zero(q.m), "A": _wide.finite_or_zero(value)}
-    return {**quantities, "value": value[..., 0], "gradients": gradients}
+    # m/T and log sum exp(z), whose sum may be near 0
+    magnitude = _wide.finite_or_zero(abs(q.m * q.r) + q.L)[..., 0]
+    return {**quantities, "value": value[..., 0], "magnitude": magnitude, "gradients": gradients}
 
 
 @agnostic(prepare=_prepare_reduction, arrays=("temperature", "where"), run_in=with_precision(entropy_value))

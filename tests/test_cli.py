@@ -105,9 +105,9 @@ class TestSelection:
         assert engine.selection.operations == ("softmax", "entropy")
 
     def test_every_option_reaches_the_engine(self, engine):
-        invoke("conform", "--dtype", "float16", "--mode", "vmap", "--device", "cpu", "--quick")
+        invoke("conform", "--dtype", "float16", "--mode", "vmap", "--device", "cpu", "--quick", "--drawn", "5")
         assert engine.selection == conformance.Selection(
-            dtypes=("float16",), modes=("vmap",), devices=("cpu",), quick=True
+            dtypes=("float16",), modes=("vmap",), devices=("cpu",), quick=True, drawn=5
         )
 
 

@@ -381,7 +381,7 @@ def test_nothing_to_compute(precision: str, framework: Backend) -> None:
         shape = framework.shape(in_precision(name, precision)(nothing))
         assert shape == ((0, CLASSES) if "softmax" in name else (0,))
     for labels in (np.zeros(0, np.int32), np.zeros((0, CLASSES), np.float32)):
-        of = functools.partial(loss, framework, labels, np.zeros((0, CLASSES)))
+        of = functools.partial(loss, framework, labels, np.zeros((0, CLASSES)), precision=precision)
         assert framework.shape(of(reduction="none")) == (0,)
         assert tempscale.to_numpy(of(reduction="sum")) == 0
         assert np.isnan(tempscale.to_numpy(of()))

@@ -97,6 +97,18 @@ def test_an_operation_without_precisions_has_no_cells() -> None:
     assert report.exit_status() == 0
 
 
+def test_what_is_left_of_terms_that_cancel_is_held_to_their_magnitude() -> None:
+    """Rows with a log sum exp near 0 at their temperatures, where an ulp is less than the terms can be rounded to."""
+    rows = np.random.default_rng(3).standard_normal((60, 4))
+    t = np.resize([1.0, 0.5, 2.0], (60, 1))  # those that a file of logits is run at
+    rows -= t * OPERATIONS["logsumexp"](rows, temperature=t, keepdims=True)
+    report = run(quick("numpy", "jax", operations=["logsumexp"]), logits=rows.astype(np.float32))
+    assert {cell.state for cell in measured(report)} == {State.HELD}
+    found = OPERATIONS["logsumexp"](rows.astype(np.float32), temperature=t.astype(np.float32), precision="reproducible")
+    exact = OPERATIONS["logsumexp"](rows.astype(np.float32).astype(np.float64), temperature=t)
+    assert ulp_error(found, exact, "float32").max() > 1
+
+
 def test_a_draw_adds_its_elements_and_for_reductions_narrow_rows() -> None:
     operations = ("softmax", "entropy")
     without, drawn = (run(eagerly("numpy", operations=operations, drawn=drawn)) for drawn in (0, 3000))

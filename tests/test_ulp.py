@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tempscale.testing import spacing, ulp_distance
-from tempscale.testing.ulp import largest, smallest_normal
+from tempscale.testing.ulp import largest, smallest_normal, ulp_error
 
 FORMATS = {"float16": (11, -14), "bfloat16": (8, -126), "float32": (24, -126), "float64": (53, -1022)}
 FARTHEST = np.iinfo(np.int64).max
@@ -79,3 +79,9 @@ def test_arrays_without_elements() -> None:
 def test_arrays_keep_their_shape() -> None:
     a = np.float32([[1.0, 2.0], [0.0, -1.0]])
     np.testing.assert_array_equal(ulp_distance(a, np.nextafter(a, np.float32(9)), "float32"), [[1, 1], [0, 1]])
+
+
+def test_an_error_is_counted_beyond_what_is_allowed():
+    x, exact = np.float32([1.0, 1.0, 2.0]), np.array([1.0 + 2.0**-22, 1.0 - 2.0**-22, np.nan])
+    np.testing.assert_array_equal(ulp_error(x, exact, "float32"), [2.0, 4.0, np.inf])
+    np.testing.assert_array_equal(ulp_error(x, exact, "float32", beyond=[2.0**-23, 1.0, 1.0]), [1.0, 0.0, np.inf])

@@ -395,6 +395,7 @@ class _Bench:
                 dtype=backend.dtype_name(result),
                 expected_dtype=step.dtype,
                 names=cases,
+                magnitude=exact["magnitude"],
             )
         if step.mode == "eager" and step.form == "public":
             key = (subject, step.dtype, f"{group.name} {number}")
@@ -445,11 +446,12 @@ class _Bench:
         with np.errstate(all="ignore"):
             exact = reference(*operands.values(), **options)
             value = exact["value"]
+            magnitude = exact.get("magnitude", 0.0)
             if self.draw is not None:
-                return {"value": value}
+                return {"value": value, "magnitude": magnitude}
             quantities = formula_quantities(contract, dtype, operands, exact)
             bound = contract.bound(**quantities)
-            found: dict[str, Any] = {"value": value, "bound": _fit(bound, value.shape)}
+            found: dict[str, Any] = {"value": value, "magnitude": magnitude, "bound": _fit(bound, value.shape)}
             if number is None and contract.gradients:
                 g = group.operands["g"]
                 g = _wide.widen(g if value.ndim == g.ndim else g[:, 0], working)

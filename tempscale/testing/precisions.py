@@ -16,6 +16,10 @@ from tempscale.testing.ulp import ulp_error
 __all__ = ["Measurement", "differing_bits", "joined", "measure"]
 
 
+CANCELLED = 2.0**-33
+"""What may be left of the terms of a sum that cancel; docs/precision.md."""
+
+
 @dataclass(frozen=True)
 class Measurement(Verdict):
     """A verdict in units of 1 ulp, with the number of elements whose bits are not NumPy's.
@@ -35,6 +39,7 @@ def measure(
     dtype: str,
     expected_dtype: str,
     names: Sequence[str],
+    magnitude: Any = 0.0,
 ) -> Measurement:
     """Compare a result with the exact one, and bit by bit with NumPy's.
 
@@ -46,13 +51,15 @@ def measure(
         Of higher precision.
     dtype, expected_dtype : str
         What the result has and what it must have.
+    magnitude : array
+        What the result is a difference of, where it may cancel: an error of 2^-33 of that is allowed beyond the ulp.
     """
     wrong = mismatch(actual, exact, dtype, expected_dtype)
     if wrong:
         return Measurement(np.inf, wrong, actual.size, differing=actual.size, difference=wrong)
     if not actual.size:
         return Measurement(0.0, "", 0)
-    error = ulp_error(actual, exact, dtype)
+    error = ulp_error(actual, exact, dtype, beyond=CANCELLED * magnitude)
     differs = differing_bits(actual, numpys)
     worst, first = (np.unravel_index(int(np.argmax(x)), x.shape) for x in (error, differs))
     where = f"{place_of(worst, names)} is {_shown(actual[worst])}, exactly {float(exact[worst]):.12g}"

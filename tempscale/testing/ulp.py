@@ -70,8 +70,10 @@ def ulp_distance(a: Any, b: Any, dtype: str) -> np.ndarray[Any, Any]:
     return np.where(nan | too_far, _FARTHEST, steps)
 
 
-def ulp_error(x: Any, exact: Any, dtype: str) -> np.ndarray[Any, Any]:
-    """Return |x - exact| in spacings of `dtype`, one of up to 32 bits, at `exact`, which is of higher precision.
+def ulp_error(x: Any, exact: Any, dtype: str, *, beyond: Any = 0.0) -> np.ndarray[Any, Any]:
+    """Return |x - exact| beyond `beyond` in spacings of `dtype` at `exact`, which is of higher precision.
+
+    `dtype` is one of up to 32 bits.
 
     NaN and infinities that are exact must be met; an infinity in the place of a number too large counts as the next
     after the largest. Where `x` and `exact` are both below 2^-126 there is no error, because TensorFlow and JAX flush.
@@ -82,12 +84,12 @@ def ulp_error(x: Any, exact: Any, dtype: str) -> np.ndarray[Any, Any]:
     >>> ulp_error(numpy.float32([0.5, 0.0]), [0.5 + 2**-26, 1e-40], "float32")
     array([0.25, 0.  ])
     """
-    x, exact = (np.asarray(a).astype(np.float64) for a in (x, exact))
-    beyond = largest(dtype) + float(spacing(largest(dtype), dtype))
+    x, exact, beyond = (np.asarray(a).astype(np.float64) for a in (x, exact, beyond))
+    end = largest(dtype) + float(spacing(largest(dtype), dtype))
     with np.errstate(all="ignore"):
-        error = np.abs(np.clip(x, -beyond, beyond) - np.clip(exact, -beyond, beyond))
+        error = np.maximum(np.abs(np.clip(x, -end, end) - np.clip(exact, -end, end)) - beyond, 0.0)
         flushed = np.maximum(np.abs(x), np.abs(exact)) <= FLUSHED
-        error = np.where(flushed, 0.0, error / spacing(np.clip(exact, -beyond, beyond), dtype))
+        error = np.where(flushed, 0.0, error / spacing(np.clip(exact, -end, end), dtype))
     special = ~np.isfinite(exact) | np.isnan(x)
     met = (x == exact) | np.isnan(x) & np.isnan(exact)
     return np.where(special, np.where(met, 0.0, np.inf), error)

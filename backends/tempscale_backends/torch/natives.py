@@ -66,7 +66,7 @@ def _minus_row(x: Array, row: Array) -> Array:
     return minus_row_accurately(x, row) if row.requires_grad else x - row
 
 
-def _differentiated(*values: Any) -> bool:
+def is_differentiated(*values: Any) -> bool:
     """Whether a derivative may be asked for, in either mode, or a transform looks at the tensors."""
     for x in values:
         if not isinstance(x, torch.Tensor):
@@ -106,7 +106,7 @@ def _eager(
 
     def register(run: Callable[..., Array]) -> Callable[..., Array]:
         def native(logits: Array, *, temperature: Any, axis: int, where: Array | None) -> Array:
-            if torch.compiler.is_compiling() or is_limit(temperature) or _differentiated(logits, temperature):
+            if torch.compiler.is_compiling() or is_limit(temperature) or is_differentiated(logits, temperature):
                 return operation.body(logits, temperature=temperature, axis=axis, where=where, xp=xp)
             dtype = logits.dtype
             if logits.numel() > BLOCK and axis == logits.ndim - 1:

@@ -12,12 +12,12 @@ import torch
 from tempscale import _precision
 from tempscale._agnostic import Operation
 from tempscale.backend import Array
-from tempscale_backends.torch.natives import _differentiated
+from tempscale_backends.torch.natives import is_differentiated
 
 
 @_precision.differentiable.native("torch")
 def _differentiable(*arrays: Array) -> bool:
-    return torch.compiler.is_compiling() or _differentiated(*arrays)
+    return torch.compiler.is_compiling() or is_differentiated(*arrays)
 
 
 @_precision.power_of_two.native("torch")
