@@ -141,8 +141,9 @@ def _value(
     labels = xp.expand_dims(labels, axis=axis) if is_classes else labels
     options = {"labels": labels, "temperature": temperature, "class_weights": class_weights}
     both = in_blocks(backend, examples)(logits, axis=axis, **options)
-    every = (slice(None),) * axis
-    found = _reduce_exactly(both[(*every, slice(0, 1))], both[(*every, slice(1, 2))], reduction, axis, xp)
+    before, after = (slice(None),) * axis, (slice(None),) * (len(logits.shape) - axis - 1)
+    loss, weight = [both[(*before, slice(place, place + 1), *after)] for place in range(2)]
+    found = _reduce_exactly(loss, weight, reduction, axis, xp)
     return narrow(flushed(found), dtype=backend.dtype_name(logits))
 
 
