@@ -146,10 +146,10 @@ def in_blocks(backend: Backend, mode: Run) -> Run:
 
         by_rows = {name: as_rows(x) for name, x in options.items() if hasattr(x, "shape")}
         rows = as_rows(logits)
-        step = max(1, BLOCK // shape[axis])
+        count, step = math.prod(batch), max(1, BLOCK // shape[axis])
         parts = []
-        for start in range(0, math.prod(batch), step):
-            here = slice(start, start + step)
+        for start in range(0, count, step):
+            here = slice(start, min(start + step, count))
             own = {name: x[here, :] if x.shape[0] > 1 else x for name, x in by_rows.items()}
             parts.append(mode(rows[here, :], axis=1, **{**options, **own}))
         found = xp.concat(parts, axis=0)
