@@ -1,11 +1,13 @@
-"""All benchmarks: ``python -m benchmarks``."""
+"""The benchmarks of speed: ``python -m benchmarks``.
+
+Each runs by itself too, as ``python -m benchmarks.sampling``, with options. `precision`, `random_agreement`,
+`token_agreement` and `array_api` take longer, and are not among them.
+"""
 
 from __future__ import annotations
 
-from benchmarks import accuracy, dispatch, softmax
+from benchmarks import accuracy, dispatch, random_bits, sampling, softmax
 
-accuracy.main()
-print()
-dispatch.main()
-print()
-softmax.main()
+for benchmark in (accuracy, dispatch, softmax, sampling, random_bits):
+    benchmark.main()
+    print(flush=True)

@@ -73,7 +73,7 @@ def sample(
     row that of the row in row-major order, 0 with keys per row. It is computed in integers and in float32 operations
     that IEEE 754 rounds the same everywhere. So logits that are equal in every bit give the same token on every
     framework, eager and compiled. Logits that differ give another one when the two best entries of the race nearly
-    tie: at 1 ulp of difference in some 4e-7 of the draws, and in proportion more with larger ones.
+    tie: rarely, in proportion to the difference; docs/sampling.md has what was measured.
 
     `DEFINITION_VERSION` counts changes of that function; docs/sampling.md defines it. To draw again, use another key:
     ``fold_in(key, step)`` in a loop.
