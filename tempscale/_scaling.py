@@ -84,6 +84,15 @@ def entry_at(x: Array, index: Array, /, *, axis: int, xp: Any = INJECTED) -> Arr
     return xp.take_along_axis(x, index, axis=axis)
 
 
+def class_index(labels: Array, x: Array, axis: int, xp: Any) -> tuple[Array, Array]:
+    """Return labels as indices along `axis`, 0 in place of those that are no class, and which of them are one."""
+    backend = backend_of(labels)
+    # widened first: labels of 8 bits could not be compared with 300 classes
+    index = cast(labels, backend.dtype(backend.default_index()), xp)
+    valid = (index >= 0) & (index < axis_size(x, axis=axis))
+    return xp.where(valid, index, xp.zeros_like(index)), valid
+
+
 def split_sum(x: Array, axis: int, xp: Any) -> Array:
     """Sum along `axis`, kept, in two parts: multiples of a grid, exact in any order, and what is left.
 

@@ -25,7 +25,7 @@ from tempscale._precision import (
     prepared,
     with_precision,
 )
-from tempscale._scaling import accurate_sum, axis_size, cast, entry_at, log_probability, scale
+from tempscale._scaling import accurate_sum, cast, class_index, entry_at, log_probability, scale
 from tempscale.backend import Array, Backend
 from tempscale.contracts import Contract
 
@@ -159,7 +159,7 @@ def _surprise(x: Array, q: Rows, total: Array, xp: Any) -> Array:
 def _of_classes_exactly(
     q: Rows, labels: Array, smoothing: float, weights: Array | None, ignore_index: int | None, axis: int, xp: Any
 ) -> tuple[Array, Array]:
-    index, valid = _index(labels, q.x, axis, xp)
+    index, valid = class_index(labels, q.x, axis, xp)
     total = log_of_total(q, axis, xp)
     loss = _surprise(entry_at(q.x, index, axis=axis), q, total, xp)
     weight = xp.ones_like(loss)
@@ -325,7 +325,7 @@ def _of_classes(
 ) -> tuple[Array, Array]:
     """Loss and weight of each example, for labels that are classes."""
     labels = xp.expand_dims(labels, axis=axis)
-    index, valid = _index(labels, log_p, axis, xp)
+    index, valid = class_index(labels, log_p, axis, xp)
     loss = -entry_at(log_p, index, axis=axis)
     weight = xp.ones_like(loss)
     if weights is not None:
@@ -333,15 +333,6 @@ def _of_classes(
         loss = _weighted(loss, weight, xp)
     loss = xp.where(valid, _smoothed(loss, log_p, smoothing, weights, axis, xp), math.nan)
     return _without_ignored(loss, weight, labels, ignore_index, xp)
-
-
-def _index(labels: Array, x: Array, axis: int, xp: Any) -> tuple[Array, Array]:
-    """Labels as indices, 0 in place of those that are out of range, and which are not."""
-    backend = backend_of(labels)
-    # widened first: labels of 8 bits could not be compared with 300 classes
-    index = cast(labels, backend.dtype(backend.default_index()), xp)
-    valid = (index >= 0) & (index < axis_size(x, axis=axis))
-    return xp.where(valid, index, xp.zeros_like(index)), valid
 
 
 def _without_ignored(

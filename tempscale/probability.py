@@ -37,8 +37,8 @@ from tempscale._precision import (
 )
 from tempscale._scaling import (
     accurate_sum,
-    axis_size,
     cast,
+    class_index,
     entry_at,
     log_probability,
     log_total,
@@ -271,14 +271,9 @@ def _prepare_log_prob(
     return (logits, tokens), options
 
 
-def _index(tokens: Array, x: Array, xp: Any) -> tuple[Array, Array]:
-    """Tokens as indices on the last axis of `x`, 0 in place of those that are no class, and which are one."""
-    backend, axis = backend_of(tokens), len(x.shape) - 1
-    # widened first: tokens of 8 bits could not be compared with 300 classes
-    index = cast(tokens, backend.dtype(backend.default_index()), xp)
-    index = index if len(tokens.shape) == len(x.shape) else xp.expand_dims(index, axis=axis)
-    valid = (index >= 0) & (index < axis_size(x, axis=axis))
-    return xp.where(valid, index, xp.zeros_like(index)), valid
+def _one_more_axis(tokens: Array, logits: Array, xp: Any) -> Array:
+    """Return tokens with an axis of draws, as they may have it already."""
+    return tokens if len(tokens.shape) == len(logits.shape) else xp.expand_dims(tokens, axis=len(tokens.shape))
 
 
 def _log_prob_value(logits: Array, tokens: Array, *, temperature: Any, where: Array | None, xp: Any) -> Array:
@@ -287,15 +282,14 @@ def _log_prob_value(logits: Array, tokens: Array, *, temperature: Any, where: Ar
     def of_rows(logits: Array, *, axis: int, tokens: Array, temperature: Any, where: Array | None) -> Array:
         x = cast(logits, backend.dtype("float32"), xp)
         q = prepared(x if where is None else xp.where(where, x, -math.inf), temperature, axis, xp)
-        index, valid = _index(tokens, x, xp)
+        index, valid = class_index(tokens, x, axis, xp)
         entries = entry_at(q.x, index, axis=axis)
         found = log_probabilities(entries, q.m, q.rate.value, log_of_total(q, axis, xp))
         return narrow(flushed(xp.where(valid, found, math.nan)), dtype=backend.dtype_name(logits))
 
-    several = len(tokens.shape) == len(logits.shape)
-    tokens = tokens if several else xp.expand_dims(tokens, axis=last)
-    found = in_blocks(backend, of_rows)(logits, axis=last, tokens=tokens, temperature=temperature, where=where)
-    return found if several else xp.squeeze(found, axis=last)
+    options = {"tokens": _one_more_axis(tokens, logits, xp), "temperature": temperature, "where": where}
+    found = in_blocks(backend, of_rows)(logits, axis=last, **options)
+    return found if len(tokens.shape) == len(logits.shape) else xp.squeeze(found, axis=last)
 
 
 @agnostic(
@@ -353,10 +347,9 @@ def log_prob(
     """
     axis = len(logits.shape) - 1
     log_p = log_probability(scale(logits, temperature, axis, where, xp), axis, xp)
-    index, valid = _index(tokens, log_p, xp)
-    found = xp.where(valid, entry_at(log_p, index, axis=axis), math.nan)
-    several = len(tokens.shape) == len(logits.shape)
-    return cast(found if several else xp.squeeze(found, axis=axis), logits.dtype, xp)
+    index, valid = class_index(_one_more_axis(tokens, logits, xp), log_p, axis, xp)
+    found = cast(xp.where(valid, entry_at(log_p, index, axis=axis), math.nan), logits.dtype, xp)
+    return found if len(tokens.shape) == len(logits.shape) else xp.squeeze(found, axis=axis)
 
 
 @log_prob.specified_by(
