@@ -33,7 +33,8 @@ def first(arrivals: Array, draws: Array, /, *, xp: Any = INJECTED) -> Array:
 @agnostic
 def alternating(y0: Array, y1: Array, x: Array, /, *, xp: Any = INJECTED) -> Array:
     """Return the entries of two arrays in turn along axis 1, as many as there are in `x`."""
-    return xp.reshape(xp.stack([y0, y1], axis=2), (y0.shape[0], -1))[:, : x.shape[1]]
+    rows, half = y0.shape
+    return xp.reshape(xp.stack([y0, y1], axis=2), (rows, 2 * half))[:, : x.shape[1]]
 
 
 def words(key: tuple[Array, Array], x: Array, rows: Array, xp: Any) -> Array:

@@ -22,7 +22,7 @@ from tempscale._agnostic import INJECTED, agnostic
 from tempscale._arguments import SMALLEST_NORMAL
 from tempscale._dispatch import backend_of
 from tempscale._quantiles import split_float
-from tempscale._scaling import cast
+from tempscale._scaling import cast, is_array
 from tempscale.arrays import custom_gradient, stop_gradient
 from tempscale.backend import Array, Backend
 
@@ -78,7 +78,7 @@ def _with_value(backend: Backend, value: Run, run: Run, args: tuple[Any, ...], k
 
     Every array is an argument of the function with derivatives of its own, as tracers of a transform have to be.
     """
-    names = [name for name, option in kwargs.items() if hasattr(option, "shape")]
+    names = [name for name, option in kwargs.items() if is_array(option)]
     arrays = [*args, *[kwargs[name] for name in names]]
     if not differentiable(*arrays):
         return value(*args, **kwargs)
@@ -144,7 +144,7 @@ def in_blocks(backend: Backend, mode: Run) -> Run:
                 x = xp.broadcast_to(x, (*batch, x.shape[-1]))
             return xp.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
-        by_rows = {name: as_rows(x) for name, x in options.items() if hasattr(x, "shape")}
+        by_rows = {name: as_rows(x) for name, x in options.items() if is_array(x)}
         rows = as_rows(logits)
         count, step = math.prod(batch), max(1, BLOCK // shape[axis])
         parts = []
@@ -166,8 +166,8 @@ def in_blocks(backend: Backend, mode: Run) -> Run:
 def _check_reproducible(backend: Backend, logits: Array, axis: int) -> None:
     if backend.dtype_name(logits) == "float64":
         raise TypeError(
-            "precision is 'reproducible' and logits is float64, expected float16, bfloat16 or float32: convert it, or "
-            "take precision='accurate'"
+            "precision is 'reproducible' and logits is float64, as lists and integers become in NumPy; expected "
+            "float16, bfloat16 or float32: convert it, or take precision='accurate'"
         )
     classes = backend.shape(logits)[axis]
     if classes is not None and classes > CLASSES:
@@ -238,7 +238,7 @@ class Rate(NamedTuple):
 
 def _rate(temperature: Any, rank: int, xp: Any) -> Rate:
     # the reciprocals that float32 cannot hold are limits, as they are by default
-    if not hasattr(temperature, "shape"):
+    if not is_array(temperature):
         cold, hot = temperature < TINY, temperature >= 1.0 / TINY
         return Rate(COLD if cold else 1.0 if hot else 1.0 / temperature, hot, cold, True)
     t = xp.astype(temperature, backend_of(temperature).dtype("float64"))

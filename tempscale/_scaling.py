@@ -117,6 +117,11 @@ def cast(x: Array, dtype: Any, xp: Any) -> Array:
 # Temperature
 
 
+def is_array(value: Any) -> bool:
+    """Whether an argument that is checked is an array. A number may be one that torch.compile does not know yet."""
+    return not isinstance(value, (int, float)) and hasattr(value, "shape")
+
+
 class Reciprocal(NamedTuple):
     """1/T, computed on the host from an ordinary number T. A tuple, so that compilers can trace what is in it."""
 
@@ -217,12 +222,11 @@ def _hottest(x: Array, m: Array, xp: Any) -> Array:
 def offset(scaled: Scaled, working: str, xp: Any) -> Array:
     """Return m / T, or its limit: by the sign of m at T = 0, and 0 at T = inf."""
     m, c = scaled.m, scaled.c
-    is_array = hasattr(c, "shape")
-    if not is_array and not is_limit(c):
+    if not is_array(c) and not is_limit(c):
         return m * c
     at_zero = xp.where(m > 0, math.inf, xp.where(m < 0, -math.inf, m))
     at_inf = xp.where(xp.abs(m) < math.inf, 0.0, m)
-    if not is_array:
+    if not is_array(c):
         return at_zero if c == 0.0 else at_inf
     return xp.where(c >= LARGEST[working], at_zero, xp.where(c <= SMALLEST_NORMAL[working], at_inf, m * c))
 

@@ -43,8 +43,9 @@ def sample(
         integers are rounded to float32.
     key : Key or array
         What `tempscale.random.key` makes, an integer array of shape (2,), or one of JAX's typed keys. One key serves
-        all rows, each of which draws differently. Keys of shape (..., 2), one per row, give each row a stream of its
-        own: what it draws then does not depend on which rows are beside it.
+        all rows, each of which draws differently. Keys of shape (..., 2), one per row, as ``random.split(key, rows,
+        like=logits)`` makes them, give each row a stream of its own: what it draws then does not depend on which rows
+        are beside it.
     temperature : float or array, default 1
         T >= 0: a number, a 0-d array, or one per row, of shape (..., 1). 0 gives the first maximum, inf a uniform draw
         from what is not masked. T is rounded to float32.
@@ -153,7 +154,7 @@ def sample_without_replacement(
     >>> from tempscale import random
     >>> logits = [[0.0, 1.0, 2.0], [5.0, 0.0, 0.0]]
     >>> tempscale.sample_without_replacement(logits, random.key(0), 2)
-    array([[1, 2],
+    array([[2, 0],
            [0, 2]])
     """
     return _sample(
@@ -227,7 +228,8 @@ def key_beside(key: Any, *others: Any) -> Any:
     key = unwrap(key)
     if is_number(key) or is_sequence(key) or not (isinstance(key, Key) or hasattr(key, "shape")):
         raise TypeError(
-            f"key is {key!r}, expected one that tempscale.random.key(seed) makes, or an integer array of shape (2,)"
+            f"key is {key!r}, expected one that tempscale.random.key(seed) makes, or an integer array of shape (2,); "
+            "for a key per row tempscale.random.split(key, rows, like=logits)"
         )
     if not isinstance(key, Key):
         return key

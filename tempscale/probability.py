@@ -315,7 +315,7 @@ def log_prob(
         Integers of shape (...), one class per row; or of shape (..., k), several per row, as `sample` draws them
         with ``num_samples``.
     temperature, where, precision
-        As for `softmax`. Give what the tokens were drawn with: both change the distribution.
+        As for `softmax`. Give the temperature and the mask that the tokens were drawn with.
 
     Returns
     -------

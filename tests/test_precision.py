@@ -296,6 +296,19 @@ def test_unknown_dimensions() -> None:
     assert_same_bits(framework.jit(everything, unknown_dims=True)(*arguments(framework)), expected())
 
 
+@pytest.mark.parametrize("precision", ["accurate", "reproducible"])
+def test_torch_compiles_them_where_every_size_is_unknown(precision: str, torch: Any) -> None:
+    labels = torch.tensor([0, 1])
+
+    def all_of(x: Any) -> Any:
+        losses = [in_precision(name, precision)(x, labels) for name in ("log_prob", "cross_entropy")]
+        return [in_precision(name, precision)(x) for name in ROWWISE] + losses
+
+    x = torch.linspace(-1, 3, 14).reshape(2, 7)
+    found = torch.compile(all_of, fullgraph=True, dynamic=True, backend="aot_eager")(x)
+    assert all(torch.equal(one, other) for one, other in zip(found, all_of(x), strict=True))
+
+
 def test_a_number_has_the_bits_of_an_array(framework: Backend) -> None:
     x, labels = make(framework, LOGITS), make(framework, LABELS, "int32")
     for t in (0.75, 0.0, INF, 2.0**-127, 2.0**126, 2.0**127):

@@ -152,6 +152,12 @@ def test_a_row_without_a_distribution_gives_minus_one(backend: Backend) -> None:
     assert (found[3] >= 0).all()
 
 
+@pytest.mark.parametrize("shape", [(0, 3), (0, 2, 3), (2, 0, 3)])
+def test_no_rows_give_no_tokens(backend: Backend, shape: tuple[int, ...]) -> None:
+    for k in (0, 2):
+        assert tokens_of(backend, np.zeros(shape), k).shape == (*shape[:-1], k)
+
+
 def test_at_zero_the_largest_are_drawn_and_of_equals_the_first(backend: Backend) -> None:
     rows = [[1.0, 3, 3, -np.inf, 2], [-0.0, 0.0, 0.0, -0.0, 5], [np.nan, 0, 0, 0, 0]]
     expected = [[1, 2, 4, 0, -1], [4, 0, 1, 2, 3], [-1] * 5]
