@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -97,7 +97,7 @@ class TensorFlowBackend(Backend):
             if tf.executing_eagerly() and not record.could_possibly_record():
                 return fn(*arrays)
             arrays = tuple([tf.convert_to_tensor(x) for x in arrays])
-            results = cast("list[Array]", [])  # not annotated, which AutoGraph could not convert
+            results = list[Array]()  # an annotation AutoGraph could not convert
 
             def backward(g: Array) -> Sequence[Array]:
                 # the result as the tapes see it, so that the rule can be differentiated again
