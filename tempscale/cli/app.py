@@ -75,7 +75,7 @@ def conform(
     mode: Annotated[_Names, _names("eager, compiled, unknown-dims, vmap, gradient")] = None,
     device: Annotated[_Names, _names("Devices, as `tempscale backends` names them")] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Few compilations: two minutes.", rich_help_panel=_SELECT)
+        bool, typer.Option("--quick", help="Few compilations: three minutes.", rich_help_panel=_SELECT)
     ] = False,
     drawn: Annotated[
         int,
