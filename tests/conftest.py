@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 # Before any framework is imported: quiet, and several on one GPU
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -22,6 +23,16 @@ from tempscale._registry import unregister_backend
 def pytest_configure(config: pytest.Config) -> None:
     """Let `require` know of --require-backends."""
     Run.config = config
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _compiled_code_of_a_module_is_dropped() -> Iterator[None]:
+    """What compilers keep for later takes gigabytes in the end."""
+    yield
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
+    if "torch._dynamo" in sys.modules:
+        sys.modules["torch._dynamo"].reset()
 
 
 @pytest.fixture(params=DIFFERENTIATING)
