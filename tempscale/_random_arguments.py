@@ -67,13 +67,13 @@ def described(backend: Backend, x: Array) -> str:
     return f"an array of {backend.dtype_name(x)} of shape {backend.shape(x)}"
 
 
-def as_integer(value: Any, name: str) -> int:
+def as_integer(value: Any, name: str, otherwise: str = "") -> int:
     try:
         if isinstance(value, (bool, np.bool_)):
             raise TypeError
         return operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} is {value!r}, expected an integer") from None
+        raise TypeError(f"{name} is {value!r}, expected an integer{otherwise}") from None
 
 
 def as_shape(shape: Any, name: str = "shape") -> tuple[int, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from tempscale._agnostic import INJECTED, agnostic
 from tempscale._arguments import as_axis, as_float, as_mask, as_temperature, same_shape
 from tempscale._checks import check_logits, checking
 from tempscale._dispatch import call_backend, is_number, is_sequence, unwrap
+from tempscale._random_arguments import as_integer
 from tempscale._threefry import raw_key
 from tempscale.backend import Array, Backend
 from tempscale.random import Key
@@ -261,12 +261,7 @@ def as_factor(backend: Backend, temperature: Any, logits: Array, axis: int) -> A
 
 
 def _count(number: Any, name: str, otherwise: str = "") -> int:
-    try:
-        if isinstance(number, (bool, np.bool_)):
-            raise TypeError
-        count: int = operator.index(number)
-    except TypeError:
-        raise TypeError(f"{name} is {number!r}, expected an integer{otherwise}") from None
+    count = as_integer(number, name, otherwise)
     if not 0 <= count < 2**31:
         raise ValueError(f"{name} is {count}, expected an integer of at least 0 and below 2**31")
     return count

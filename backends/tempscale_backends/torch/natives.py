@@ -66,6 +66,13 @@ def _minus_row(x: Array, row: Array) -> Array:
     return minus_row_accurately(x, row) if row.requires_grad else x - row
 
 
+def is_plain(*tensors: Array) -> bool:
+    """Whether nothing looks on that has to see an operator: not a compiler, a mode, a transform or a subclass."""
+    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state():
+        return False
+    return all(type(x) is torch.Tensor and not torch._C._functorch.is_functorch_wrapped_tensor(x) for x in tensors)
+
+
 def is_differentiated(*values: Any) -> bool:
     """Whether a derivative may be asked for, in either mode, or a transform looks at the tensors."""
     for x in values:

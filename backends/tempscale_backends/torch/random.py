@@ -18,6 +18,7 @@ from tempscale._quantiles import split_float
 from tempscale._registry import constant_while_tracing
 from tempscale.backend import Array
 from tempscale.random import _bits, in_blocks, rarely
+from tempscale_backends.torch.natives import is_plain
 
 BLOCK = 2**14
 """Entries that are worked on at a time in float64 on a CPU."""
@@ -192,6 +193,4 @@ def _in_blocks(*arrays: Array, function: Callable[..., Array]) -> Array:
 
 def _at_hand(x: Array) -> bool:
     """Whether values are there to look at, on the host: nothing traces, and nothing is mapped over."""
-    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state():
-        return False
-    return type(x) is torch.Tensor and x.is_cpu and not torch._C._functorch.is_functorch_wrapped_tensor(x)
+    return is_plain(x) and bool(x.is_cpu)

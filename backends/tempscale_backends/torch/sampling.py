@@ -16,6 +16,7 @@ import torch
 
 from tempscale import _gumbel, _gumbel_top_k
 from tempscale.backend import Array
+from tempscale_backends.torch.natives import is_plain
 
 BLOCK = 2**24
 """Entries that are worked on at a time on a device: enough to keep it busy, and some hundreds of MiB in between."""
@@ -145,16 +146,9 @@ def _tokens_of_rows(
     x = x.detach()
     if isinstance(temperature, torch.Tensor):
         return tokens(x, key, temperature.detach(), 0.0, draws, rows, distinct)
-    if _is_plain(x, key):
+    if is_plain(x, key):
         return _draw(x, key, temperature=temperature, draws=draws, rows=rows, distinct=distinct)
     return tokens(x, key, None, temperature, draws, rows, distinct)
 
 
 _gumbel_top_k.distinct_tokens_of_rows.native("torch")(functools.partial(_tokens_of_rows, distinct=True))
-
-
-def _is_plain(*tensors: Array) -> bool:
-    """Whether nothing looks on that has to see an operator: not a compiler, a mode, a transform or a subclass."""
-    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state():
-        return False
-    return all(type(x) is torch.Tensor and not torch._C._functorch.is_functorch_wrapped_tensor(x) for x in tensors)
