@@ -21,7 +21,7 @@ import numpy as np
 from tempscale._agnostic import INJECTED, agnostic
 from tempscale._arguments import LARGEST, SMALLEST_NORMAL
 from tempscale._dispatch import backend_of
-from tempscale._scaling import Reciprocal, cast
+from tempscale._scaling import Reciprocal, cast, entry_at
 from tempscale._threefry import as_words, block
 from tempscale.backend import Array
 
@@ -387,8 +387,8 @@ def race(field: Field, key: tuple[Array, Array], draws: Array, rows: Array, xp: 
 
 def slot(field: Field, subkey: tuple[Array, Array], group: Array, xp: Any) -> Array:
     """Return the slot that wins within the group that won, (rows, draws)."""
-    x = xp.take_along_axis(field.entries, group[:, None, :], axis=2)
-    best = xp.take_along_axis(field.best, group, axis=1)[:, None, :]
+    x = entry_at(field.entries, group[:, None, :], axis=2)
+    best = entry_at(field.best, group, axis=1)[:, None, :]
     c = field.c if isinstance(field.c, float) else field.c[..., None]
     score = scaled(best - x, x, c, 2.0**30, xp) + noise(slot_words(subkey, indices(x, axis=1), xp))
     score = xp.where(x == -math.inf, NOBODY, score)

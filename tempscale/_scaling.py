@@ -80,7 +80,7 @@ def axis_size(x: Array, /, *, axis: int, xp: Any = INJECTED) -> Any:
 
 @agnostic
 def entry_at(x: Array, index: Array, /, *, axis: int, xp: Any = INJECTED) -> Array:
-    """Return the entry of each row at an index, which has size 1 on `axis`."""
+    """Return the entries at indices along `axis`; the indices broadcast along the others."""
     return xp.take_along_axis(x, index, axis=axis)
 
 

@@ -134,7 +134,8 @@ def _host_blocks(
 
 # As arrays, because NumPy takes longer to convert a Python number than to shift a thousand words.
 _HOST_SHIFTS = [[(np.array(r, np.uint32), np.array(32 - r, np.uint32)) for r in four] for four in _ROTATIONS]
-_HOST_GROUPS = np.arange(1, 6, dtype=np.uint32)
+_HOST_GROUPS = [np.array(group, np.uint32) for group in range(1, 6)]
+_HOST_PARITY = np.array(_PARITY, np.uint32)
 
 
 def host_block(
@@ -142,11 +143,12 @@ def host_block(
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """`block` of uint32 arrays in NumPy, in place: two thirds of the time. Operators take longer than functions."""
     add, left_shift, right_shift, either, xor = np.add, np.left_shift, np.right_shift, np.bitwise_or, np.bitwise_xor
-    keys = (*key, key[0] ^ key[1] ^ np.uint32(_PARITY))
-    shape = np.broadcast_shapes(key[0].shape, x0.shape, x1.shape)
-    y0, y1, low = [np.empty(shape, np.uint32) for _ in range(3)]
-    add(x0, keys[0], y0)
-    add(x1, keys[1], y1)
+    y0, y1, low = [np.empty(np.broadcast(key[0], x0, x1).shape, np.uint32) for _ in range(3)]
+    add(x0, key[0], y0)
+    add(x1, key[1], y1)
+    # one number is added twice as fast as an array of one that broadcasts
+    k0, k1 = [word.reshape(()) if word.size == 1 else word for word in key]
+    keys = (k0, k1, xor(xor(k0, k1), _HOST_PARITY))
     for group in range(5):
         for left, right in _HOST_SHIFTS[group % 2]:
             add(y0, y1, y0)
@@ -155,7 +157,8 @@ def host_block(
             either(y1, low, y1)
             xor(y1, y0, y1)
         add(y0, keys[(group + 1) % 3], y0)
-        add(y1, keys[(group + 2) % 3] + _HOST_GROUPS[group], y1)
+        add(y1, keys[(group + 2) % 3], y1)
+        add(y1, _HOST_GROUPS[group], y1)
     return y0, y1
 
 

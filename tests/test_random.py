@@ -53,6 +53,23 @@ def test_threefry_gives_the_known_answers_of_random123(counter, key, answer):
     assert (int(y0[0]), int(y1[0])) == answer
 
 
+def test_pytorch_gives_them_op_by_op_as_on_a_device_as_an_operator_and_compiled(torch):
+    from tempscale_backends.torch import inductor
+    from tempscale_backends.torch.random import threefry
+
+    words = np.array([[*key, *counter] for counter, key, _ in KNOWN_ANSWERS], np.uint32).view(np.int32)
+    k0, k1, x0, x1 = torch.tensor(words).T
+    answers = np.array([answer for _, _, answer in KNOWN_ANSWERS], np.uint32).view(np.int32).T.tolist()
+    inductor.teach()
+    compiled = torch.compile(lambda *words: threefry(*words, True, inductor.CODE), fullgraph=True)
+    for pair in (
+        _threefry.block((k0, k1), x0, x1),
+        threefry(k0, k1, x0, x1, True, inductor.CODE),
+        compiled(k0, k1, x0, x1),
+    ):
+        assert torch.stack(list(pair)).tolist() == answers
+
+
 def test_every_backend_gives_a_known_answer_through_fold_in(backend):
     _, _, answer = KNOWN_ANSWERS[0]
     folded = tempscale.to_numpy(random.fold_in(random.key(0), 0, like=like(backend)))

@@ -214,11 +214,34 @@ def test_a_number_and_an_array_as_temperature_give_the_same_tokens(backend, t):
     assert np.array_equal(backend.to_numpy(one), drawn(backend, x, np.float32(t)))
 
 
-def test_torch_compile_gives_the_same_tokens(torch):
-    x, t = many_rows(1100)
-    expected = sample(x, KEY, temperature=t, num_samples=3)
+@pytest.mark.parametrize(("classes", "dtype"), [(50, "float32"), (1100, "float32"), (1100, "bfloat16")])
+def test_torch_compile_gives_the_same_tokens_by_code_of_its_own(torch, classes, dtype):
+    from torch._inductor.utils import run_and_get_code
+
+    x, t = many_rows(classes)
     compiled = torch.compile(lambda x, t: sample(x, KEY, temperature=t, num_samples=3), fullgraph=True)
-    assert np.array_equal(compiled(torch.tensor(x), torch.tensor(t)).numpy(), expected)
+    found, [code] = run_and_get_code(compiled, make(require("torch"), x, dtype), torch.tensor(t))
+    assert np.array_equal(found.numpy(), sample(x, KEY, temperature=t, num_samples=3))
+    assert "tempscale" not in code  # no call of an operator
+
+
+def test_torch_compile_does_so_for_any_number_of_rows(torch):
+    torch._dynamo.reset()
+    compiled = torch.compile(lambda x, t: sample(x, KEY, temperature=t), fullgraph=True)
+    for rows in (60, 40, 7):
+        x, t = torch.tensor(many_rows(1100)[0][:rows]), torch.tensor(many_rows(1100)[1][:rows])
+        torch._dynamo.mark_dynamic(x, 0)
+        torch._dynamo.mark_dynamic(t, 0)
+        with torch.compiler.set_stance("default" if rows == 60 else "fail_on_recompile"):
+            found = compiled(x, t).numpy()
+        assert np.array_equal(found, sample(x.numpy(), KEY, temperature=t.numpy()))
+
+
+@pytest.mark.parametrize("case", [CASES[i] for i in (0, 7, 10, 11, 14)], ids=named)
+def test_torch_compile_draws_the_known_tokens(torch, case):
+    backend = require("torch")
+    temperature = backend.asarray(np.float32(case["T"]))  # not a constant of what is compiled
+    assert known_tokens(backend, case, temperature, torch.compile(_gumbel.tokens_of_rows)) == case["tokens"]
 
 
 def test_pytorch_sees_one_operator_where_it_looks_on(torch):

@@ -43,7 +43,9 @@ LOG2_E = math.log2(math.e)
 @entry_at.native("torch")
 def _entry_at(x: Array, index: Array, *, axis: int) -> Array:
     # torch.take_along_dim, which the namespace has, makes torch.compile recompile for every batch size
-    return torch.gather(x, axis, index)
+    shape = list(x.shape)
+    shape[axis] = index.shape[axis]
+    return torch.gather(x, axis, index.expand(shape))
 
 
 @accurate_sum.native("torch")

@@ -1,6 +1,6 @@
 """Random numbers in PyTorch, whose words are int32: there is no arithmetic on uint32.
 
-Threefry is an operator of its own, and Inductor is told how to compile it into one loop: over its rounds as operations
+Threefry is an operator of its own, and Inductor is taught to compile it into one loop: over its rounds as operations
 of the graph it takes minutes. On a CPU NumPy computes the words, block by block, in half the time of PyTorch.
 """
 
@@ -15,9 +15,9 @@ import torch
 
 from tempscale import _threefry
 from tempscale._quantiles import split_float
-from tempscale._registry import constant_while_tracing
 from tempscale.backend import Array
 from tempscale.random import _bits, in_blocks, rarely
+from tempscale_backends.torch import inductor
 from tempscale_backends.torch.natives import is_plain
 
 BLOCK = 2**14
@@ -42,73 +42,34 @@ def _key_like(words: Array, key: Array) -> Array:
 
 
 @torch.library.custom_op("tempscale::threefry", mutates_args=())
-def threefry(k0: torch.Tensor, k1: torch.Tensor, x0: int, x1: torch.Tensor, both: bool) -> list[torch.Tensor]:
-    """Encrypt the counters (x0, x1) to y0 and y1, or to y0 ^ y1; int32, all of one rank, everything broadcasts."""
+def threefry(
+    k0: torch.Tensor, k1: torch.Tensor, x0: torch.Tensor, x1: torch.Tensor, both: bool, code: str
+) -> list[torch.Tensor]:
+    """Encrypt the counters (x0, x1) to y0 and y1, or to y0 ^ y1; int32, none 0-d, everything broadcasts."""
     if x1.is_cpu:
-        words = _threefry.host_block((_host(k0), _host(k1)), np.array([x0], np.uint32), _host(x1))
+        words = _threefry.host_block((_host(k0), _host(k1)), _host(x0), _host(x1))
         y0, y1 = [_of_host(y) for y in words]
     else:
-        y0, y1 = _threefry.block((k0, k1), torch.full_like(x1, x0), x1)
+        y0, y1 = _threefry.block((k0, k1), x0, x1)
     return [y0, y1] if both else [y0 ^ y1]
 
 
 @threefry.register_fake
-def _(k0: Array, k1: Array, x0: int, x1: Array, both: bool) -> list[Array]:
-    y = k0 + k1 + x1
+def _(k0: Array, k1: Array, x0: Array, x1: Array, both: bool, code: str) -> list[Array]:
+    y = k0 + k1 + x0 + x1
     return [y, torch.empty_like(y)] if both else [y]
 
 
 @threefry.register_vmap
-def _(info: Any, in_dims: Any, k0: Array, k1: Array, x0: int, x1: Array, both: bool) -> tuple[list[Array], list[int]]:
-    axes = (in_dims[0], in_dims[1], in_dims[3])
-    mapped = [x[None] if at is None else x.movedim(at, 0) for x, at in zip((k0, k1, x1), axes, strict=True)]
+def _(
+    info: Any, in_dims: Any, k0: Array, k1: Array, x0: Array, x1: Array, both: bool, code: str
+) -> tuple[list[Array], list[int]]:
+    given = zip((k0, k1, x0, x1), in_dims, strict=False)
+    mapped = [x[None] if at is None else x.movedim(at, 0) for x, at in given]
     rank = max(x.ndim for x in mapped)
-    k0, k1, x1 = [x.reshape(x.shape[0], *[1] * (rank - x.ndim), *x.shape[1:]) for x in mapped]
-    words: list[Array] = threefry(k0, k1, x0, x1, both)
+    k0, k1, x0, x1 = [x.reshape(x.shape[0], *[1] * (rank - x.ndim), *x.shape[1:]) for x in mapped]
+    words: list[Array] = threefry(k0, k1, x0, x1, both, code)
     return words, [0] * len(words)
-
-
-@constant_while_tracing
-def _teach_inductor() -> None:
-    """Have Inductor compile the operator as a pointwise one; here, because importing Inductor takes a second."""
-    try:
-        from torch._inductor.ir import Pointwise
-        from torch._inductor.lowering import lowerings, register_lowering
-        from torch._inductor.virtualized import ops
-    except ImportError:  # in another version of PyTorch: the operator is then called as it is
-        return
-
-    operator = torch.ops.tempscale.threefry.default
-    if operator in lowerings:
-        return
-
-    def constant(number: int) -> Any:
-        return ops.constant(number, torch.int32)
-
-    def rotate_left(x: Any, places: int) -> Any:
-        low = ops.bitwise_right_shift(x, constant(32 - places)) & constant((1 << places) - 1)
-        return ops.bitwise_left_shift(x, constant(places)) | low
-
-    @register_lowering(operator, broadcast=True, type_promotion_kind=None)
-    def lower(k0: Any, k1: Any, x0: int, x1: Any, both: bool) -> list[Any]:
-        loads = [x.make_loader() for x in (k0, k1, x1)]
-
-        def words(index: Any) -> list[Any]:
-            k0, k1, x1 = [load(index) for load in loads]
-            y0, y1 = _threefry.block((k0, k1), constant(x0), x1, rotate_left, constant)
-            return [y0, y1] if both else [y0 ^ y1]
-
-        def pointwise(place: int) -> Any:
-            made = Pointwise.create(
-                device=x1.get_device(),
-                dtype=torch.int32,
-                inner_fn=lambda index: words(index)[place],
-                ranges=x1.get_size(),
-            )
-            made.realize()  # not once more for each use; and a view as uint32, which has no vectors, stays outside
-            return made
-
-        return [pointwise(place) for place in range(2 if both else 1)]
 
 
 def _host(x: Array) -> Any:
@@ -146,10 +107,10 @@ def _counters(key: Array, count: int) -> Array:
     return torch.arange(count, dtype=torch.int32, device=key.device)
 
 
-def _encrypted(key: Array, x0: int, x1: Array, *, both: bool = True) -> list[Array]:
+def _encrypted(key: Array, stream: int, x1: Array, *, both: bool = True) -> list[Array]:
     if torch.compiler.is_compiling():
-        _teach_inductor()
-    words: list[Array] = threefry(key[0:1], key[1:2], x0, x1, both)
+        inductor.teach()
+    words: list[Array] = threefry(key[0:1], key[1:2], torch.full_like(x1[:1], stream), x1, both, inductor.CODE)
     return words
 
 

@@ -1,7 +1,6 @@
-"""Drawing tokens in PyTorch: by blocks of rows and of draws; one operator, where PyTorch has to see one.
+"""Drawing tokens in PyTorch: on a CPU NumPy does it all, in a third of the time of PyTorch op by op.
 
-An operator of its own, because `torch.compile` takes minutes over the rounds of Threefry when they are in its graph.
-On a CPU NumPy draws, in a third of the time of PyTorch op by op.
+Where PyTorch has to see what is done, it sees an operator; `torch.compile` is taught what that is made of.
 """
 
 from __future__ import annotations
@@ -15,8 +14,12 @@ import ml_dtypes
 import torch
 
 from tempscale import _gumbel, _gumbel_top_k
+from tempscale._registry import get_backend
 from tempscale.backend import Array
+from tempscale.decoding import _sample
+from tempscale_backends.torch import inductor
 from tempscale_backends.torch.natives import is_plain
+from tempscale_backends.torch.random import threefry
 
 BLOCK = 2**24
 """Entries that are worked on at a time on a device: enough to keep it busy, and some hundreds of MiB in between."""
@@ -45,12 +48,18 @@ def _count_to(x: Array, *, count: int) -> Array:
 @_gumbel.grouped.native("torch")
 def _grouped(x: Array) -> Array:
     rows, classes = x.shape
-    x = x.float()
     slots = -(-classes // _gumbel.GROUPS)
     if slots == 1:
-        return x.reshape(rows, 1, classes)
+        return x.float().reshape(rows, 1, classes)
+    # padded as it came: Inductor takes twice the time where the dtype is changed before
     x = torch.nn.functional.pad(x, (0, slots * _gumbel.GROUPS - classes), value=-math.inf)
-    return x.reshape(rows, slots, _gumbel.GROUPS)
+    return x.float().reshape(rows, slots, _gumbel.GROUPS)
+
+
+@_gumbel.threefry.native("torch")
+def _threefry(k0: Array, k1: Array, x0: Array, x1: Array) -> tuple[Array, Array]:
+    y0, y1 = threefry(k0, k1, x0, x1, True, inductor.CODE)
+    return y0, y1
 
 
 @_gumbel.number_or_factor.native("torch")
@@ -69,22 +78,19 @@ def tokens(
     draws: torch.Tensor,
     rows: torch.Tensor,
     distinct: bool,
+    code: str,
 ) -> torch.Tensor:
     """Draw, by an array of temperatures or else by the factor of a number; without replacement if `distinct`."""
     given = factor if temperature is None else temperature
-    found: torch.Tensor = _draw(x, key, temperature=given, draws=draws, rows=rows, distinct=distinct)
-    return found
-
-
-def _draw(x: Array, key: Array, *, distinct: bool, **options: Any) -> Array:
+    draw = _gumbel_top_k.distinct_tokens_of_rows if distinct else _gumbel.tokens_of_rows
     if x.is_cpu:
-        on_host = _gumbel_top_k.distinct_tokens_of_rows if distinct else _gumbel.tokens_of_rows
-        found = on_host(_host(x), _host(key), **{name: _host(given) for name, given in options.items()})
-        return torch.from_numpy(found)
-    if not distinct:
-        return _gumbel.in_blocks(x, key, xp=xp, block=BLOCK, **options)
-    draw = functools.partial(_gumbel_top_k.distinct_tokens_of_rows.body, xp=xp)
-    return _gumbel.by_rows(draw, x, key, xp=xp, block=BLOCK, **options)
+        options = {"temperature": _host(given), "draws": _host(draws), "rows": _host(rows)}
+        return torch.from_numpy(draw(_host(x), _host(key), **options))
+    by_blocks = functools.partial(_gumbel.by_rows, functools.partial(draw.body, xp=xp))
+    found: torch.Tensor = (by_blocks if distinct else _gumbel.in_blocks)(
+        x, key, temperature=given, draws=draws, rows=rows, xp=xp, block=BLOCK
+    )
+    return found
 
 
 def _host(value: Any) -> Any:
@@ -98,7 +104,7 @@ def _host(value: Any) -> Any:
 
 @tokens.register_fake
 def _(
-    x: Array, key: Array, temperature: Array | None, factor: float, draws: Array, rows: Array, distinct: bool
+    x: Array, key: Array, temperature: Array | None, factor: float, draws: Array, rows: Array, distinct: bool, code: str
 ) -> Array:
     return draws.new_empty((x.shape[0], draws.shape[0]))
 
@@ -114,6 +120,7 @@ def _(
     draws: Array,
     rows: Array,
     distinct: bool,
+    code: str,
 ) -> tuple[Array, int]:
     """Take the rows of all that is mapped over as rows of one array."""
     n = info.batch_size
@@ -122,7 +129,7 @@ def _(
         value = value.unsqueeze(0) if at is None else value.movedim(at, 0)
         return value.reshape(value.shape[0], -1, *shape[1:]).expand(n, *shape).reshape(-1, *shape[1:])
 
-    x_at, key_at, temperature_at, _, draws_at, rows_at, _ = in_dims
+    x_at, key_at, temperature_at, _, draws_at, rows_at, _, _ = in_dims
     count, classes = (x if x_at is None else x.movedim(x_at, 0)[0]).shape
     assert draws_at is None  # made inside
     if temperature is not None:
@@ -135,6 +142,7 @@ def _(
         draws,
         all_rows(rows, rows_at, (count,)),
         distinct,
+        code,
     )
     return found.reshape(n, count, -1), 0
 
@@ -143,12 +151,19 @@ def _(
 def _tokens_of_rows(
     x: Array, key: Array, *, temperature: Any, draws: Array, rows: Array, distinct: bool = False
 ) -> Array:
-    x = x.detach()
-    if isinstance(temperature, torch.Tensor):
-        return tokens(x, key, temperature.detach(), 0.0, draws, rows, distinct)
-    if is_plain(x, key):
-        return _draw(x, key, temperature=temperature, draws=draws, rows=rows, distinct=distinct)
-    return tokens(x, key, None, temperature, draws, rows, distinct)
+    if torch.compiler.is_compiling():
+        inductor.teach()
+    array, factor = (temperature.detach(), 0.0) if isinstance(temperature, torch.Tensor) else (None, temperature)
+    return tokens(x.detach(), key, array, factor, draws, rows, distinct, inductor.CODE)
 
 
 _gumbel_top_k.distinct_tokens_of_rows.native("torch")(functools.partial(_tokens_of_rows, distinct=True))
+
+
+@_sample.native("torch")
+def _draw(logits: Array, key: Array, **options: Any) -> Array:
+    given = [value for value in (logits, key, *options.values()) if isinstance(value, torch.Tensor)]
+    if not (is_plain(*given) and logits.is_cpu):
+        return _sample.body(logits, key, xp=xp, **options)
+    options = {name: _host(value) for name, value in options.items()}
+    return torch.from_numpy(_sample.body(_host(logits), _host(key), xp=get_backend("numpy").namespace, **options))

@@ -1,0 +1,91 @@
+"""What Inductor is taught, so that `torch.compile` fuses tempscale's own operators with what is around them.
+
+By Inductor's private names, for which there are no public ones. Without them the operators are called as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pkgutil
+from typing import Any
+
+import array_api_compat.torch as xp
+import torch
+
+from tempscale import _gumbel, _threefry
+from tempscale._registry import constant_while_tracing
+from tempscale.backend import Array
+
+_MADE_OF = {
+    "tempscale": ("_gumbel.py", "_scaling.py", "_threefry.py"),
+    "tempscale_backends.torch": ("inductor.py", "sampling.py"),
+}
+
+
+def _fingerprint() -> str:
+    sources = [pkgutil.get_data(package, name) for package, names in _MADE_OF.items() for name in names]
+    return hashlib.sha256(b"".join([source or b"" for source in sources])).hexdigest()
+
+
+CODE = _fingerprint()
+"""What the operators are made of. It is one of their arguments, because Inductor keeps on disk what it compiled, and
+knows an operator by its name and arguments: it would go on with what another version of this library had taught it."""
+
+
+@constant_while_tracing
+def teach() -> None:
+    """Teach it, the first time something is compiled: to import Inductor takes a second."""
+    try:
+        from torch._inductor import decomposition, ir, lowering, virtualized
+    except ImportError:  # in another version of PyTorch
+        return
+    threefry, tokens = torch.ops.tempscale.threefry.default, torch.ops.tempscale.tokens_of_rows.default
+    if threefry in lowering.lowerings:
+        return
+    _lower_threefry(threefry, lowering, ir, virtualized.ops)
+    # called as it is, where it is not taken apart
+    lowering.make_fallback(tokens, override_decomp=True)  # type: ignore[no-untyped-call]
+    decomposition.register_decomposition([tokens])(_tokens_of_rows)
+    decomposition.fast_random_decomps.cache_clear()  # a copy of all decompositions, if anything was compiled before
+
+
+def _lower_threefry(operator: Any, lowering: Any, ir: Any, ops: Any) -> None:
+    """Have the operator compiled as a pointwise one: one loop, whose rounds are local to it."""
+
+    def constant(number: int) -> Any:
+        return ops.constant(number, torch.int32)
+
+    def rotate_left(x: Any, places: int) -> Any:
+        low = ops.bitwise_right_shift(x, constant(32 - places)) & constant((1 << places) - 1)
+        return ops.bitwise_left_shift(x, constant(places)) | low
+
+    @lowering.register_lowering(operator, broadcast=True, type_promotion_kind=None)  # type: ignore[untyped-decorator]
+    def lower(k0: Any, k1: Any, x0: Any, x1: Any, both: bool, code: str) -> list[Any]:
+        loads = [x.make_loader() for x in (k0, k1, x0, x1)]
+
+        def words(index: Any) -> list[Any]:
+            k0, k1, x0, x1 = [load(index) for load in loads]
+            y0, y1 = _threefry.block((k0, k1), x0, x1, rotate_left, constant)
+            return [y0, y1] if both else [y0 ^ y1]
+
+        def pointwise(place: int) -> Any:
+            made = ir.Pointwise.create(
+                device=x1.get_device(),
+                dtype=torch.int32,
+                inner_fn=lambda index: words(index)[place],
+                ranges=x1.get_size(),
+            )
+            made.realize()  # not once more for each use; and a view as uint32, which has no vectors, stays outside
+            return made
+
+        return [pointwise(place) for place in range(2 if both else 1)]
+
+
+def _tokens_of_rows(
+    x: Array, key: Array, temperature: Array | None, factor: float, draws: Array, rows: Array, distinct: bool, code: str
+) -> Array:
+    """Have a token drawn by the definition itself, if the number of classes is known: it decides what is drawn."""
+    if distinct or not isinstance(x.shape[1], int):
+        return NotImplemented
+    given = factor if temperature is None else temperature
+    return _gumbel.tokens_of_rows.body(x, key, temperature=given, draws=draws, rows=rows, xp=xp)
