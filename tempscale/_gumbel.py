@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -100,17 +101,22 @@ def is_exactly_zero(x: Array, /, *, xp: Any = INJECTED) -> Array:
 
 
 @agnostic
-def grouped(x: Array, /, *, xp: Any = INJECTED) -> Array:
-    """Return rows of entries as float32, taken apart into slots of groups: (rows, slots, groups)."""
-    rows, classes = x.shape
-    x = cast(x, backend_of(x).dtype("float32"), xp)
-    slots = -(-classes // GROUPS)
-    if slots == 1:
-        return xp.reshape(x, (rows, 1, classes))  # groups without an entry cannot win
-    missing = slots * GROUPS - classes
-    if missing:
-        x = xp.concat([x, xp.zeros_like(x[:, :missing]) - math.inf], axis=1)
-    return xp.reshape(x, (rows, slots, GROUPS))
+def grouped(x: Array, /, *, xp: Any = INJECTED) -> tuple[Array, ...]:
+    """Return rows of entries as float32, taken apart into slots of groups: (rows, slots, groups).
+
+    Slots that are full are one part, the last one, filled up with -inf, is another: to fill up all would copy them.
+    """
+    classes = x.shape[1]
+    float32 = backend_of(x).dtype("float32")
+    if classes <= GROUPS:
+        return (xp.reshape(cast(x, float32, xp), (-1, 1, classes)),)  # groups without an entry cannot win
+    full = classes // GROUPS
+    parts = [xp.reshape(cast(x[:, : full * GROUPS], float32, xp), (-1, full, GROUPS))]
+    if classes % GROUPS:
+        missing = xp.zeros_like(x[:, classes % GROUPS : GROUPS]) - math.inf
+        last = xp.concat([x[:, full * GROUPS :], missing], axis=1)
+        parts.append(cast(last[:, None, :], float32, xp))
+    return tuple(parts)
 
 
 @agnostic
@@ -156,9 +162,12 @@ class Shifts(NamedTuple):
 
 
 @agnostic
-def shifts(entries: Array, /, *, xp: Any = INJECTED) -> Shifts:
-    """Return the numbers that depend on how many slots there are."""
-    s = (entries.shape[1] - 1).bit_length()
+def shifts(x: Array, /, *, xp: Any = INJECTED) -> Shifts | None:
+    """Return the numbers that depend on how many slots the entries of a row take; None where they take one."""
+    slots = -(-x.shape[1] // GROUPS)
+    if slots == 1:
+        return None
+    s = (slots - 1).bit_length()
     return Shifts(s, 1 + s, 1 << (30 - s), (30 - s) * ONE, float((31 - s) * 2**15))
 
 
@@ -325,14 +334,16 @@ def scaled(difference: Array, x: Array, c: Any, limit: Any, xp: Any) -> Array:
 class Field(NamedTuple):
     """Rows of entries, ready for any number of draws."""
 
-    entries: Array
-    """float32, (rows, slots, groups)."""
+    parts: tuple[Array, ...]
+    """The entries, as `grouped` returns them."""
     best: Array
     """Finite maximum of each group, (rows, groups)."""
     start: Array
     """Score of each group before any noise, (rows, groups)."""
     empty: Array
     """Whether a group has no entry that counts, (rows, groups)."""
+    has_slots: bool
+    """Whether there is more than one slot, and so a second stage."""
     c: Any
     """As in `Factor`; an array is of shape (rows or 1, 1)."""
     is_wrong: Array
@@ -344,13 +355,11 @@ def at_finite(x: Array, xp: Any) -> Array:
     return xp.clip(x, -LARGEST["float32"], LARGEST["float32"])
 
 
-@agnostic
-def weights(entries: Array, best: Array, /, *, c: Any, xp: Any = INJECTED) -> Array:
+def weights(entries: Array, best: Array, numbers: Shifts, c: Any, xp: Any) -> Array:
     """Return the sum over the slots of 2^(-difference from the best of the group), in integers.
 
     A fraction's power of two is a polynomial in integers; the whole part of the difference shifts it.
     """
-    numbers = shifts(entries)
     per_entry = c * 2.0**-9
     per_entry = per_entry if isinstance(c, float) else per_entry[..., None]
     i = scaled(best[:, None, :] - entries, entries, per_entry, numbers.limit, xp)
@@ -362,32 +371,32 @@ def weights(entries: Array, best: Array, /, *, c: Any, xp: Any = INJECTED) -> Ar
     return xp.sum(w, axis=1, dtype=w.dtype)
 
 
-def prepared(entries: Array, c: Any, xp: Any) -> Field:
+def prepared(parts: tuple[Array, ...], numbers: Shifts | None, c: Any, xp: Any) -> Field:
     """Return what does not depend on the draw."""
     # by a comparison, because a maximum that is compiled can lose a NaN, and some cannot make an integer of one
-    entries = xp.where(entries < math.inf, entries, math.inf)
-    highest = xp.max(entries, axis=1)
+    parts = tuple([xp.where(entries < math.inf, entries, math.inf) for entries in parts])
+    highest = functools.reduce(xp.maximum, [xp.max(entries, axis=1) for entries in parts])
     top = xp.max(highest, axis=1, keepdims=True)
     best = at_finite(highest, xp)
     start = scaled(at_finite(top, xp) - best, best, c, 2.0**30, xp)
-    if entries.shape[1] != 1:
-        total = weights(entries, best, c=c)
-        start = start - log2_of(xp.maximum(total, xp.ones_like(total)), xp) + shifts(entries).log
-    return Field(entries, best, start, highest == -math.inf, c, xp.abs(top) == math.inf)
+    if numbers is not None:
+        total = functools.reduce(operator.add, [weights(entries, best, numbers, c, xp) for entries in parts])
+        start = start - log2_of(xp.maximum(total, xp.ones_like(total)), xp) + numbers.log
+    return Field(parts, best, start, highest == -math.inf, numbers is not None, c, xp.abs(top) == math.inf)
 
 
 def race(field: Field, key: tuple[Array, Array], draws: Array, rows: Array, xp: Any) -> Array:
     """Return the tokens of some draws, (rows, draws), as int32."""
     subkey = subkeys(key, draws, rows, xp)
-    score = field.start[:, None, :] + noise(group_words(subkey, indices(field.entries, axis=2), xp))
+    score = field.start[:, None, :] + noise(group_words(subkey, indices(field.best, axis=1), xp))
     group = xp.argmin(xp.where(field.empty[:, None, :], NOBODY, score), axis=2)
     token = cast(group, score.dtype, xp)
-    return token if field.entries.shape[1] == 1 else slot(field, subkey, group, xp) * GROUPS + token
+    return slot(field, subkey, group, xp) * GROUPS + token if field.has_slots else token
 
 
 def slot(field: Field, subkey: tuple[Array, Array], group: Array, xp: Any) -> Array:
     """Return the slot that wins within the group that won, (rows, draws)."""
-    x = entry_at(field.entries, group[:, None, :], axis=2)
+    x = xp.concat([entry_at(entries, group[:, None, :], axis=2) for entries in field.parts], axis=1)
     best = entry_at(field.best, group, axis=1)[:, None, :]
     c = field.c if isinstance(field.c, float) else field.c[..., None]
     score = scaled(best - x, x, c, 2.0**30, xp) + noise(slot_words(subkey, indices(x, axis=1), xp))
@@ -415,7 +424,7 @@ Race = Callable[[Field, tuple[Array, Array], Array, Array, Any], Array]
 class Stages(NamedTuple):
     """What is done before a draw and for it: the functions of these names here, or others that do the same."""
 
-    prepared: Callable[[Array, Any, Any], Field]
+    prepared: Callable[[tuple[Array, ...], Shifts | None, Any, Any], Field]
     race: Race
 
 
@@ -454,7 +463,7 @@ def tokens_of_rows(
         found = first_maximum(x, xp) + xp.zeros_like(draws)
         return xp.where(no_token(x), -1, found)
     c, is_zero, is_wrong = factor(temperature, xp)
-    field = stages.prepared(grouped(x), c, xp)
+    field = stages.prepared(grouped(x), shifts(x), c, xp)
     found = stages.race(field, signed_words(key, xp), draws, rows, xp)
     wrong = field.is_wrong
     if is_zero is not None:
@@ -503,7 +512,6 @@ def _part(temperature: Any, at: int, step: int) -> Any:
 def _race_in_blocks(
     field: Field, key: tuple[Array, Array], draws: Array, rows: Array, xp: Any, *, race: Race, block: int
 ) -> Array:
-    rows_of_words, _, groups = field.entries.shape
-    step = max(1, block // max(1, rows_of_words * groups))
+    step = max(1, block // max(1, math.prod(field.best.shape)))
     parts = [race(field, key, draws[at : at + step], rows, xp) for at in range(0, max(1, draws.shape[0]), step)]
     return parts[0] if len(parts) == 1 else xp.concat(parts, axis=1)

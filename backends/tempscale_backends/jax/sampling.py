@@ -36,15 +36,6 @@ def _is_exactly_zero(x: Array) -> Array:
     return (halves[..., 0] == 0) & (halves[..., 1] & 0x7FFF == 0)
 
 
-@_gumbel.grouped.native("jax")
-def _grouped(x: Array) -> Array:
-    rows, classes = x.shape
-    slots = -(-classes // _gumbel.GROUPS)
-    if slots > 1:
-        x = jnp.pad(x, ((0, 0), (0, slots * _gumbel.GROUPS - classes)), constant_values=-jnp.inf)
-    return x.reshape(rows, slots, min(classes, _gumbel.GROUPS)).astype(jnp.float32)
-
-
 @_gumbel_top_k.first.native("jax")
 def _first(arrivals: Array, draws: Array) -> Array:
     return jax.lax.top_k(-arrivals, draws.shape[0])[1]

@@ -13,7 +13,7 @@ import numpy as np
 
 from tempscale import _gumbel, _gumbel_top_k
 from tempscale._arguments import LARGEST
-from tempscale._gumbel import NOBODY, ONE, TABLES, Field, Stages
+from tempscale._gumbel import NOBODY, ONE, TABLES, Field, Shifts, Stages
 from tempscale._threefry import host_block
 from tempscale.backend import Array
 
@@ -41,18 +41,6 @@ def _threefry(*words: Array) -> tuple[Array, Array]:
 @_gumbel.no_token.native("numpy")
 def _no_token(x: Array) -> Array:
     return ~(abs(x.max(axis=1, keepdims=True)) < np.inf)
-
-
-@_gumbel.grouped.native("numpy")
-def _grouped(x: Array) -> Array:
-    rows, classes = x.shape
-    slots = -(-classes // _gumbel.GROUPS)
-    if slots == 1:
-        return x.astype(np.float32, copy=False).reshape(rows, 1, classes)
-    entries = np.empty((rows, slots * _gumbel.GROUPS), np.float32)
-    entries[:, :classes] = x
-    entries[:, classes:] = -np.inf
-    return entries.reshape(rows, slots, _gumbel.GROUPS)
 
 
 # Noise
@@ -117,20 +105,20 @@ def _has_zero(c: Any) -> bool:
     return not (c if isinstance(c, float) else c.all())
 
 
-def _prepared(entries: Array, c: Any, xp: Any) -> Field:
-    if _has_zero(c):
-        return _gumbel.prepared(entries, c, xp)
-    slots = entries.shape[1]
-    highest = entries.max(axis=1) if slots > 1 else entries[:, 0]
+def _prepared(parts: tuple[Array, ...], numbers: Shifts | None, c: Any, xp: Any) -> Field:
+    if not (c if isinstance(c, float) else c.all()):
+        return _gumbel.prepared(parts, numbers, c, xp)
+    highest = functools.reduce(np.maximum, [entries.max(axis=1) for entries in parts])
     top = highest.max(axis=1, keepdims=True)  # NaN, if there is one
     best = _at_finite(highest)
     difference = _at_finite(top) - best
     difference *= c
     start = np.minimum(difference, _FARTHEST, out=difference).astype(np.int32)
-    if slots > 1:
-        start -= _log2(np.maximum(_weights(entries, best, c=c), 1))
-        start += _gumbel.shifts(entries).log
-    return Field(entries, best, start, highest == -np.inf, c, ~(abs(top) < np.inf))
+    if numbers is not None:
+        total = sum([_weights(entries, best, numbers, c) for entries in parts])
+        start -= _log2(np.maximum(total, 1))
+        start += numbers.log
+    return Field(parts, best, start, highest == -np.inf, numbers is not None, c, ~(abs(top) < np.inf))
 
 
 def _at_finite(x: Array) -> Array:
@@ -138,11 +126,7 @@ def _at_finite(x: Array) -> Array:
     return np.maximum(finite, -_LARGEST, out=finite)
 
 
-@_gumbel.weights.native("numpy")
-def _weights(entries: Array, best: Array, *, c: Any) -> Array:
-    if _has_zero(c):
-        return _gumbel.weights.body(entries, best, c=c, xp=np)
-    numbers = _gumbel.shifts(entries)
+def _weights(entries: Array, best: Array, numbers: Shifts, c: Any) -> Array:
     per_entry = np.float32(c * 2.0**-9) if isinstance(c, float) else (c * np.float32(2.0**-9))[..., None]
     total = np.zeros_like(best, np.int32)
     step = max(1, BLOCK // max(1, best.size))
@@ -174,13 +158,13 @@ def _group_words(key: tuple[Array, Array], groups: int) -> Array:
 
 def _race(field: Field, key: tuple[Array, Array], draws: Array, rows: Array, xp: Any) -> Array:
     subkey = _threefry(*key, draws[None, :], rows[:, None])
-    score = _noise(_group_words(subkey, field.entries.shape[2]))
+    score = _noise(_group_words(subkey, field.best.shape[1]))
     score += field.start[:, None, :]
     if field.empty.any():
         np.copyto(score, NOBODY, where=field.empty[:, None, :])
     group = score.argmin(axis=2)
     token = group.astype(np.int32)
-    return token if field.entries.shape[1] == 1 else _gumbel.slot(field, subkey, group, np) * _gumbel.GROUPS + token
+    return _gumbel.slot(field, subkey, group, np) * _gumbel.GROUPS + token if field.has_slots else token
 
 
 @_gumbel.tokens_of_rows.native("numpy")

@@ -68,23 +68,26 @@ def _batched(tokens: Array, logits: Array, *, several: bool) -> Array:
 
 
 @_gumbel.grouped.native("tensorflow")
-def _grouped(x: Array) -> Array:
-    classes = x.shape[1]
-    if classes is not None and classes <= _gumbel.GROUPS:
-        return tf.cast(x[:, None, :], tf.float32)
-    missing = -(tf.shape(x)[1] if classes is None else classes) % _gumbel.GROUPS
-    x = tf.pad(x, [[0, 0], [0, missing]], constant_values=tf.constant(-math.inf, x.dtype))
-    slots = (tf.shape(x) if classes is None else x.shape)[1] // _gumbel.GROUPS
-    return tf.cast(tf.reshape(x, (-1, slots, _gumbel.GROUPS)), tf.float32)
+def _grouped(x: Array) -> tuple[Array, ...]:
+    if x.shape[1] is not None:
+        known: tuple[Array, ...] = _gumbel.grouped.body(x, xp=namespace)
+        return known
+    rows, classes = tf.unstack(tf.shape(x))
+    full = classes // _gumbel.GROUPS
+    rest = x[:, full * _gumbel.GROUPS :]  # of no entries, if there are none: a slot of -inf changes nothing
+    last = tf.pad(rest, [[0, 0], [0, _gumbel.GROUPS - tf.shape(rest)[1]]], constant_values=-math.inf)
+    parts = (x[:, : full * _gumbel.GROUPS], full), (last, 1)
+    return tuple([tf.cast(tf.reshape(part, (rows, n, _gumbel.GROUPS)), tf.float32) for part, n in parts])
 
 
 @_gumbel.shifts.native("tensorflow")
-def _shifts(entries: Array) -> _gumbel.Shifts:
-    if entries.shape[1] is not None:
-        known: _gumbel.Shifts = _gumbel.shifts.body(entries, xp=namespace)
+def _shifts(x: Array) -> _gumbel.Shifts | None:
+    if x.shape[1] is not None:
+        known: _gumbel.Shifts | None = _gumbel.shifts.body(x, xp=namespace)
         return known
+    slots = (tf.shape(x)[1] + _gumbel.GROUPS - 1) // _gumbel.GROUPS
     # the exponent of slots - 1 and 1 more; of no more than one slot 0
-    exponent = tf.bitcast(tf.cast(tf.shape(entries)[1] - 1, tf.float32), tf.int32) // 2**23 - 126
+    exponent = tf.bitcast(tf.cast(slots - 1, tf.float32), tf.int32) // 2**23 - 126
     s = tf.maximum(exponent, 0)
     one = tf.bitwise.left_shift(tf.ones_like(s), 30 - s)
     return _gumbel.Shifts(s, 1 + s, one, (30 - s) * _gumbel.ONE, tf.cast((31 - s) * 2**15, tf.float32))

@@ -6,7 +6,6 @@ Where PyTorch has to see what is done, it sees an operator; `torch.compile` is t
 from __future__ import annotations
 
 import functools
-import math
 from typing import Any
 
 import array_api_compat.torch as xp
@@ -43,17 +42,6 @@ def _indices(x: Array, *, axis: int) -> Array:
 @_gumbel.count_to.native("torch")
 def _count_to(x: Array, *, count: int) -> Array:
     return torch.arange(count, dtype=torch.int32, device=x.device)
-
-
-@_gumbel.grouped.native("torch")
-def _grouped(x: Array) -> Array:
-    rows, classes = x.shape
-    slots = -(-classes // _gumbel.GROUPS)
-    if slots == 1:
-        return x.float().reshape(rows, 1, classes)
-    # padded as it came: Inductor takes twice the time where the dtype is changed before
-    x = torch.nn.functional.pad(x, (0, slots * _gumbel.GROUPS - classes), value=-math.inf)
-    return x.float().reshape(rows, slots, _gumbel.GROUPS)
 
 
 @_gumbel.threefry.native("torch")
