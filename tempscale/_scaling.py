@@ -32,6 +32,12 @@ def row_max(x: Array, /, *, axis: int, xp: Any = INJECTED) -> Array:
 
 
 @agnostic
+def row_max_or_nan(x: Array, /, *, axis: int, xp: Any = INJECTED) -> Array:
+    """Maximum along `axis`, kept; NaN if there is one. The standard says so, frameworks do not all do so."""
+    return xp.max(x, axis=axis, keepdims=True)
+
+
+@agnostic
 def times_row(x: Array, row: Array, /, *, xp: Any = INJECTED) -> Array:
     """``x * row``, where `row` has one value per row. What a framework adds up in its gradient is its own way."""
     return x * row

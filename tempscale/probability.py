@@ -43,6 +43,7 @@ from tempscale._scaling import (
     log_probability,
     log_total,
     offset,
+    row_max_or_nan,
     scale,
     times_row,
     widen,
@@ -440,8 +441,8 @@ def logsumexp(
     500.6931
     """
     x = widen(logits, where, xp)
-    # where the maximum is infinite it is the result; a NaN in the row makes this maximum NaN
-    m = stop_gradient(xp.max(x, axis=axis, keepdims=True))
+    # where the maximum is infinite it is the result
+    m = stop_gradient(row_max_or_nan(x, axis=axis))
     infinite = (m == math.inf) | (m == -math.inf)
     # zeros in place of such a row: its derivatives would be NaN, and reach a temperature that all rows share
     scaled = scale(xp.where(infinite, 0.0, x), temperature, axis, None, xp)

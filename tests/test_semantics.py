@@ -366,6 +366,20 @@ def test_logsumexp_of_nan_is_nan_else_of_infinity_infinity(backend: Backend, tem
         assert_equal(run("logsumexp", backend, rows, temperature=t), expected)
 
 
+@pytest.mark.parametrize(("rows", "classes"), [(60, 1000), (4, 128_256)])
+def test_it_is_nan_wherever_a_nan_stands_in_a_long_row_beside_infinity(
+    backend: Backend, rows: int, classes: int
+) -> None:
+    rng = np.random.default_rng(classes)
+    x = rng.standard_normal((rows, classes))
+    x[:, 0], x[:, 1] = NAN, INF
+    x = rng.permuted(x, axis=1)
+    for way in [None, *backend.compilers]:
+        logsumexp = backend.jit(tempscale.logsumexp, compiler=way) if way else tempscale.logsumexp
+        for dtype in ("float32", "bfloat16"):
+            assert np.isnan(values(logsumexp(make(backend, x, dtype)))).all()
+
+
 @each_operation
 def test_a_row_that_where_masks_entirely_is_as_one_of_minus_infinity(name: str, backend: Backend) -> None:
     result = values(run(name, backend, LOGITS, where=make(backend, [[True], [False], [True]], "bool")))

@@ -9,9 +9,17 @@ import jax
 import jax.numpy as jnp
 
 from tempscale._agnostic import OPERATIONS
-from tempscale._scaling import Reciprocal, is_limit
+from tempscale._scaling import Reciprocal, is_limit, row_max_or_nan
+from tempscale.backend import Array
 
 _TEMPERATURES = ("temperature", "q_temperature")
+
+
+@row_max_or_nan.native("jax")
+def _row_max_or_nan(x: Array, *, axis: int) -> Array:
+    # in a long row XLA finds an infinity greater than a NaN, at some places
+    has_nan = jnp.any(x != x, axis=axis, keepdims=True)
+    return jnp.where(has_nan, jnp.nan, jnp.max(x, axis=axis, keepdims=True))
 
 
 def _compiled(body: Any) -> Any:
