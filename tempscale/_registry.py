@@ -34,8 +34,12 @@ def constant_while_tracing(fn: _F) -> _F:
     The mark is what `torch.compiler.assume_constant_result` sets; set here by hand, because this package may
     not import torch. It lets even the first call, which imports the backend, trace without a graph break. The
     function should return a name: an object that came out of a call Dynamo cannot always guard.
+
+    The other mark, that of `tf.autograph.experimental.do_not_convert`, is for TensorFlow's AutoGraph: it would convert
+    what imports the backend, down to importlib, and warn that it cannot.
     """
     fn._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    fn.autograph_info__ = {}  # type: ignore[attr-defined]
     return fn
 
 

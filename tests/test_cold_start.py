@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,30 @@ def test_the_first_call_of_all_traces_in_tf_function(options):
         first(tf.ones(2), tf.zeros([]))
         assert first.experimental_get_tracing_count() == 1
     """)
+
+
+def test_the_first_call_of_all_in_a_plain_tf_function_writes_no_warnings(tmp_path):
+    require("tensorflow")
+    # from a file, because AutoGraph converts nothing whose source it cannot read
+    (tmp_path / "program.py").write_text(
+        textwrap.dedent("""
+            import sys
+            sys.stderr = sys.stdout
+            import tensorflow as tf
+            import tempscale as ts
+            from tempscale import random
+
+            @tf.function
+            def first(x):
+                p = ts.softmax(x) + random.uniform(random.key(0), (3,), like=x)
+                return p, ts.sample(x, random.key(0)), ts.log_prob(x, tf.constant([1]))
+
+            print(first(tf.zeros((1, 3)))[0].shape)
+        """)
+    )
+    out = run_python("import program", path=[tmp_path])
+    assert out.endswith("(1, 3)\n")
+    assert "AutoGraph" not in out
 
 
 # Broken
