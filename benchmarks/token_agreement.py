@@ -130,7 +130,7 @@ def total_variation(x: np.ndarray[Any, Any], t: float) -> float:
 
     with np.errstate(all="ignore"):
         factor = _gumbel.factor_of_number(t)
-        field = _gumbel.prepared(_gumbel.grouped(x[None]), factor, np)
+        field = _gumbel.prepared(_gumbel.grouped(x[None]), _gumbel.shifts(x[None]), factor, np)
         group = np.where(field.empty, 0, 2.0 ** -(field.start / _gumbel.ONE))
         own = _gumbel.scaled(field.best[:, None] - field.entries, field.entries, factor, 2.0**30, np) / _gumbel.ONE
         entry = np.where(field.entries == -np.inf, 0, 2.0**-own)

@@ -25,8 +25,8 @@ def checks() -> Iterator[None]:
 
     By default nothing is looked at inside arrays: it would wait for the device, and cannot work while
     compiling; what is wrong in the input shows in the output, as NaN. Inside this block NaN or +inf among the
-    logits, a row that is masked entirely, a negative or NaN temperature and a label out of range raise
-    `ValueError`, naming the first offending index.
+    logits, a row that is masked entirely, a negative or NaN temperature, a label out of range, and what is no
+    probability or no weight in `tempscale.random` raise `ValueError`, naming the first offending index.
 
     Raises
     ------
@@ -94,6 +94,20 @@ def check_labels(
     _refuse(~ignored & ((values < 0) | (values >= classes)), values, name, f"there are {classes} classes")
     if mean and values.size and np.all(ignored):
         raise ValueError(f"{name} are all {ignore_index}, the ignore_index: the mean over none is NaN")
+
+
+def check_probabilities(backend: Backend, p: Array, name: str) -> None:
+    """Raise for a number that is not from 0 to 1."""
+    values = values_of(backend, p, name)
+    _refuse(~((values >= 0) & (values <= 1)), values, name, "a probability is from 0 to 1")
+
+
+def check_weights(backend: Backend, weights: Array, needed: int, name: str) -> None:
+    """Raise for a weight that is negative, infinite or NaN, and for too few that are positive."""
+    values = values_of(backend, weights, name)
+    _refuse(~((values >= 0) & (values < np.inf)), values, name, "a weight is finite and at least 0")
+    if (found := np.count_nonzero(values)) < needed:
+        raise ValueError(f"{name} has {found} positive weights: as many entries can be chosen, and {needed} are to be")
 
 
 def _refuse(wrong: np.ndarray[Any, Any], values: np.ndarray[Any, Any], name: str, why: str) -> None:

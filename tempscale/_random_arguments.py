@@ -11,6 +11,7 @@ import numpy as np
 
 from tempscale import _threefry
 from tempscale._arguments import FLOATS, INTEGER_RANGES, INTEGERS
+from tempscale._checks import check_weights, checking
 from tempscale._dispatch import call_backend, is_number, is_sequence, unwrap
 from tempscale.backend import Array, Backend
 
@@ -170,4 +171,6 @@ def as_weights(backend: Backend, p: Any, like: Array, size: int, needed: int) ->
     p = unwrap(p)
     if backend.dtype_name(p) not in FLOATS or backend.shape(p) != (size,):
         raise TypeError(f"p is {described(backend, p)}, expected floats of shape ({size},)")
+    if checking():
+        check_weights(backend, p, needed, "p")
     return p

@@ -101,7 +101,7 @@ def sample(
     """
     return _sample(
         logits,
-        key_beside(key, logits, temperature, where),
+        key_beside(key, logits=logits, temperature=temperature, where=where),
         temperature=temperature,
         where=where,
         draws=None if num_samples is None else _count(num_samples, "num_samples", " or None, which is one draw"),
@@ -159,7 +159,7 @@ def sample_without_replacement(
     """
     return _sample(
         logits,
-        key_beside(key, logits, temperature, where),
+        key_beside(key, logits=logits, temperature=temperature, where=where),
         temperature=temperature,
         where=where,
         draws=_count(k, "k"),
@@ -223,7 +223,7 @@ def _sample(
     return _gumbel.batched(tokens, logits, several=draws is not None)
 
 
-def key_beside(key: Any, *others: Any) -> Any:
+def key_beside(key: Any, **others: Any) -> Any:
     """Return a key as an array, of the framework and on the device of what is given beside it."""
     key = unwrap(key)
     if is_number(key) or is_sequence(key) or not (isinstance(key, Key) or hasattr(key, "shape")):
@@ -233,8 +233,9 @@ def key_beside(key: Any, *others: Any) -> Any:
         )
     if not isinstance(key, Key):
         return key
-    found = [unwrap(x) for x in others if not (x is None or is_number(x) or is_sequence(x))]
-    backend = call_backend(found)
+    arrays = {name: x for name, x in others.items() if not (x is None or is_number(x) or is_sequence(x))}
+    found = [unwrap(x) for x in arrays.values()]
+    backend = call_backend(found, [*arrays])
     # as int32, because some compilers do not take a constant of uint32
     words = [word - ((word & 2**31) << 1) for word in (key.high, key.low)]
     return backend.asarray(words, dtype="int32", like=found[0] if found else None)

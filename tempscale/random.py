@@ -39,6 +39,7 @@ import numpy as np
 from tempscale import _quantiles, _threefry
 from tempscale._agnostic import INJECTED, Operation, agnostic
 from tempscale._arguments import FLOATS, INTEGERS
+from tempscale._checks import check_probabilities, checking
 from tempscale._dispatch import backend_of, is_number
 from tempscale._random_arguments import (
     Key,
@@ -420,6 +421,8 @@ def bernoulli(key: Key | Array, p: float | Array = 0.5, shape: Any = None, *, li
         raise TypeError(f"p is {described(backend, p)}, expected a float or an array of floats")
     shape = as_shape(known_shape(backend, p, "p") if shape is None else shape)
     check_fit(backend, p, shape, "p")
+    if checking() and not number:
+        check_probabilities(backend, p, "p")
     return _bernoulli(raw, p, shape=shape, dtype="float64" if kind == "float64" else "float32")
 
 
@@ -634,7 +637,8 @@ def choice(
     With replacement and p: the weights become integers of at most 41 bits, relative to the largest; a 64-bit word
     chooses a place in their sum. Without replacement and with p: the entries with the least E / p, where E is
     exponentially distributed (float64); without p the first entries of a `permutation`. Values of arrays are not
-    looked at: if there are too few positive weights, or a NaN is among them, what is chosen has no meaning.
+    looked at unless inside `tempscale.checks`: if there are too few positive weights, or a NaN is among them, what
+    is chosen has no meaning.
 
     Examples
     --------
@@ -689,7 +693,9 @@ def _weighted(key: Array, weights: Array, /, *, count: int, size: int, dtype: st
     whole = xp.bitwise_right_shift(xp.astype(m * 2.0**53, wide), xp.astype(places, wide))
     sums = xp.cumulative_sum(whole, dtype=wide)
     drawn, _ = _threefry.high_product(sums[-1:], *_threefry.pairs(key, count=count), xp)
-    return xp.astype(xp.searchsorted(sums, drawn, side="right"), backend.dtype(dtype))
+    index = xp.searchsorted(sums, drawn, side="right")
+    index = xp.minimum(index, xp.full_like(index, size - 1))  # an index even where no weight is positive
+    return xp.astype(index, backend.dtype(dtype))
 
 
 @_draw

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tempscale as ts
+from tempscale import random
 
 NAN, INF = float("nan"), float("inf")
 
@@ -115,6 +116,33 @@ def test_outside_the_block_nothing_is_looked_at(backend):
     expected = [[NAN, NAN], [NAN, NAN], [0.5, 0.5]]
     np.testing.assert_array_equal(ts.to_numpy(ts.softmax(x)), np.asarray(expected, "float32"))
     assert np.isnan(float(ts.cross_entropy(x, [5, 0, 0])))
+
+
+def test_what_is_no_probability_is_named(backend):
+    for bad in (-0.5, 1.5, float("nan")):
+        p = backend.asarray([0.5, bad, 2.0])
+        random.bernoulli(random.key(0), p)
+        with ts.checks(), pytest.raises(ValueError, match=r"p\[1\] is .*: a probability is from 0 to 1"):
+            random.bernoulli(random.key(0), p)
+
+
+@pytest.mark.parametrize(
+    ("weights", "count", "message"),
+    [
+        ([0.5, -1.0, 2.0], 2, r"p\[1\] is -1.0: a weight is finite and at least 0"),
+        ([0.5, float("nan"), 2.0], 2, r"p\[1\] is nan: a weight"),
+        ([0.5, float("inf"), 2.0], 2, r"p\[1\] is inf: a weight"),
+        ([0.0, 0.0, 0.0], 1, "p has 0 positive weights: as many entries can be chosen, and 1 are to be"),
+        ([0.5, 0.0, 0.0], 2, "p has 1 positive weights: as many entries can be chosen, and 2 are to be"),
+    ],
+)
+def test_weights_to_choose_by_that_are_wrong_are_named(backend, weights, count, message):
+    p = backend.asarray(weights)
+    with ts.checks(), pytest.raises(ValueError, match=message):
+        random.choice(random.key(0), 3, (count,), replace=False, p=p)
+    for replace in (True, False):  # outside nothing is looked at, and the index is one of an entry
+        chosen = ts.to_numpy(random.choice(random.key(0), 3, (count,), replace=replace, p=p))
+        assert ((chosen >= 0) & (chosen < 3)).all()
 
 
 def test_an_error_inside_turns_it_off_as_well():

@@ -514,6 +514,8 @@ def test_a_wrong_argument_is_told(logits, key, options, error, message):
 def test_two_frameworks_in_one_call_are_refused(torch):
     with pytest.raises(TypeError, match="arrays of two frameworks"):
         sample(torch.zeros(3), np.zeros(2, np.uint32))
+    with pytest.raises(TypeError, match=r"'logits' is torch.Tensor and argument 'temperature' is numpy"):
+        sample(torch.zeros(3), KEY, temperature=np.ones(()))
 
 
 @pytest.mark.parametrize("name", NAMES)

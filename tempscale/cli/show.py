@@ -83,11 +83,12 @@ def show(found: Distributions, *, plot: Path | None) -> None:
     console = stdout()
     ascii_only = not (console.encoding or "").lower().startswith("utf")
     width = (console.width - 30) // len(found.temperatures) - BESIDE_BARS
-    console.print(_table(found, max(NARROWEST_BAR, min(WIDEST_BAR, width)), ascii_only=ascii_only))
     if plot is not None:
         from tempscale.cli.picture import draw
 
-        draw(found, plot)
+        draw(found, plot)  # first: a name that it refuses is said before anything is printed
+    console.print(_table(found, max(NARROWEST_BAR, min(WIDEST_BAR, width)), ascii_only=ascii_only))
+    if plot is not None:
         console.print(f"wrote {plot}", soft_wrap=True)
 
 
