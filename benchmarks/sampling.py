@@ -110,7 +110,8 @@ def ways_of(backend: Backend) -> dict[str, Draw]:
         import torch
 
         torch._dynamo.reset()  # after two shapes torch.compile takes sizes for unknown
-    return {"eager": ours} | {way: backend.jit(ours, compiler=way) for way in backend.compilers}
+    compiled = {way: backend.jit(ours, compiler=way) for way in backend.compilers}
+    return {"eager": ours, **compiled}
 
 
 def waiting(draw: Draw, x: Any, backend: Backend) -> Callable[[], Any]:

@@ -132,8 +132,9 @@ def total_variation(x: np.ndarray[Any, Any], t: float) -> float:
         factor = _gumbel.factor_of_number(t)
         field = _gumbel.prepared(_gumbel.grouped(x[None]), _gumbel.shifts(x[None]), factor, np)
         group = np.where(field.empty, 0, 2.0 ** -(field.start / _gumbel.ONE))
-        own = _gumbel.scaled(field.best[:, None] - field.entries, field.entries, factor, 2.0**30, np) / _gumbel.ONE
-        entry = np.where(field.entries == -np.inf, 0, 2.0**-own)
+        entries = np.concatenate(field.parts, axis=1)
+        own = _gumbel.scaled(field.best[:, None] - entries, entries, factor, 2.0**30, np) / _gumbel.ONE
+        entry = np.where(entries == -np.inf, 0, 2.0**-own)
         p = group[:, None] / group.sum() * entry / np.maximum(entry.sum(1, keepdims=True), 1e-300)
     return float(abs(p.reshape(-1)[: len(x)] - exactly(x, t)).sum() / 2)
 

@@ -584,12 +584,14 @@ def test_show_draws_a_picture(rows, tmp_path):
         (("--most", "0"), "at least one class"),
         (("--plot", "/no/such/folder/a.png"), "name a .png, .svg or .pdf file in a folder of yours"),
         (("--plot", "bars.txt"), "name a .png, .svg or .pdf file"),
+        (("0.7",), "'0.7' is one argument too many: one file, and temperatures after --temperatures"),
     ],
 )
 def test_show_says_what_is_wrong_and_ends_with_status_2(rows, options, message):
     result = invoke("show", rows, *options)
     assert result.exit_code == 2
     assert message in result.stderr
+    assert not result.stdout
 
 
 def test_show_refuses_a_row_without_a_distribution(tmp_path):

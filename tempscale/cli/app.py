@@ -144,7 +144,7 @@ def conform(
 @app.command()
 def show(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Rows of logits, .npy or .npz.")],
-    more: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
+    more: Annotated[list[str] | None, typer.Argument(hidden=True, metavar="T")] = None,
     temperatures: Annotated[
         list[str] | None, typer.Option(metavar="T ...", help="Temperatures; 0.2 0.7 1 2 if there are none.")
     ] = None,
@@ -161,6 +161,8 @@ def show(
     """
     with _usage_errors("show"):
         # the words behind `--temperatures 0.2 0.7` that are not its own are arguments
+        if more and not temperatures:
+            raise UsageError(f"{more[0]!r} is one argument too many: one file, and temperatures after --temperatures")
         wanted = showing.parse_temperatures([*(temperatures or []), *(more or [])]) or (0.2, 0.7, 1.0, 2.0)
         rows = read_logits(file, key=key, log=log)
         showing.show(showing.distributions(rows, row=row, temperatures=wanted, most=most), plot=plot)
