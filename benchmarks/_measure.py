@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tempscale.backend import Backend
+
 Contender = Callable[[], object]
 
 
@@ -40,6 +42,14 @@ def _time(run: Contender, calls: int) -> float:
     for _ in range(calls):
         run()
     return (time.perf_counter() - start) / calls
+
+
+def forget_shapes(backend: Backend) -> None:
+    """Have torch.compile take the sizes that come next for constants; after two of them it takes them for unknown."""
+    if backend.name == "torch":
+        import torch
+
+        torch._dynamo.reset()
 
 
 def peak_bytes(run: Contender) -> int | None:

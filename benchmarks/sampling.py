@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import tempscale
-from benchmarks._measure import peak_bytes, ratios
+from benchmarks._measure import forget_shapes, peak_bytes, ratios
 from tempscale import random
 from tempscale.backend import Backend
 from tempscale.decoding import sample
@@ -106,10 +106,7 @@ def rows(names: list[str], shapes: list[tuple[int, int]], device: str | None) ->
 
 def ways_of(backend: Backend) -> dict[str, Draw]:
     """Return all ways of drawing, as of a user whose logits always have the shape that comes next."""
-    if backend.name == "torch":
-        import torch
-
-        torch._dynamo.reset()  # after two shapes torch.compile takes sizes for unknown
+    forget_shapes(backend)
     compiled = {way: backend.jit(ours, compiler=way) for way in backend.compilers}
     return {"eager": ours, **compiled}
 

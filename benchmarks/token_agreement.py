@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 import tempscale
+from benchmarks._measure import forget_shapes
 from tempscale import random
 from tempscale.decoding import DEFINITION_VERSION, sample
 
@@ -30,19 +31,20 @@ TEMPERATURES = np.array([0, 0.05, 0.3, 0.7, 1, 1.5, 3, 10, np.inf], np.float32)
 ROWS = 3 * len(TEMPERATURES)
 KEY = random.key(2024)
 
-MOST_DISTINCT = 64
+AT_ONCE = 64
+"""Tokens of a row that one call draws."""
 
-Draw = Callable[[Any, Any], Any]
-
-
-def with_replacement(count: int) -> Draw:
-    """Draw `count` samples from logits and temperatures."""
-    return lambda x, t: tempscale.sample(x, KEY, temperature=t, num_samples=count)
+Draw = Callable[[Any, Any, Any], Any]
 
 
-def without_replacement(count: int) -> Draw:
-    """Draw `count` different tokens from logits and temperatures, or as many as there are classes."""
-    return lambda x, t: tempscale.sample_without_replacement(x, KEY, min(count, x.shape[-1]), temperature=t)
+def with_replacement(x: Any, key: Any, t: Any) -> Any:
+    """Draw some samples from logits, with a key and temperatures."""
+    return tempscale.sample(x, key, temperature=t, num_samples=AT_ONCE)
+
+
+def without_replacement(x: Any, key: Any, t: Any) -> Any:
+    """Draw as many different tokens, or as many as there are classes."""
+    return tempscale.sample_without_replacement(x, key, min(AT_ONCE, x.shape[-1]), temperature=t)
 
 
 def ways(name: str, draw: Draw) -> dict[str, Draw]:
@@ -52,7 +54,7 @@ def ways(name: str, draw: Draw) -> dict[str, Draw]:
     return {"eager": draw} | {compiler: backend.jit(draw, compiler=compiler) for compiler in compilers}
 
 
-def mismatches(names: list[str], draw: Draw) -> Iterator[tuple[str, str, int, int]]:
+def mismatches(names: list[str], draw: Draw, calls: int) -> Iterator[tuple[str, str, int, int]]:
     """Count tokens that are not those of NumPy, for each backend and way: (backend, way, tokens, mismatches)."""
     t = np.resize(TEMPERATURES, ROWS)[:, None]
     for name in names:
@@ -60,12 +62,15 @@ def mismatches(names: list[str], draw: Draw) -> Iterator[tuple[str, str, int, in
         for way in ways(name, draw):
             total = wrong = 0
             for classes, dtype in itertools.product(CLASSES, DTYPES):
-                run = ways(name, draw)[way]  # anew, because torch.compile compiles a function only so often
+                forget_shapes(backend)
+                run = ways(name, draw)[way]
                 x = np.random.default_rng(classes).standard_normal((ROWS, classes), dtype=np.float32) * 4
                 given = x.astype(tempscale.get_backend("numpy").dtype(dtype))
-                expected = draw(given, t)
-                found = backend.to_numpy(run(backend.asarray(given), backend.asarray(t)))
-                total, wrong = total + found.size, wrong + int(np.count_nonzero(found != expected))
+                logits, temperatures = backend.asarray(given), backend.asarray(t)
+                for key in np.asarray(random.split(KEY, calls)).view(np.int32):
+                    expected = draw(given, key, t)
+                    found = backend.to_numpy(run(logits, backend.asarray(key), temperatures))
+                    total, wrong = total + found.size, wrong + int(np.count_nonzero(found != expected))
             yield name, way, total, wrong
 
 
@@ -154,10 +159,10 @@ def main() -> None:
         total, flipped = flips(options.flips, difference)
         what = "1 ulp" if difference is None else f"{difference:g}"
         print(f"logits differ by {what:6} {flipped} of {total} tokens change, {flipped / total:.1e}", flush=True)
-    count = max(1, options.draws // (ROWS * len(CLASSES) * len(DTYPES)))
-    for name, way, total, wrong in mismatches(options.backend, with_replacement(count)):
+    calls = -(-options.draws // (AT_ONCE * ROWS * len(CLASSES) * len(DTYPES)))
+    for name, way, total, wrong in mismatches(options.backend, with_replacement, calls):
         print(f"{name:11}{way:31}{wrong} mismatches in {total} draws", flush=True)
-    for name, way, total, wrong in mismatches(options.backend, without_replacement(min(count, MOST_DISTINCT))):
+    for name, way, total, wrong in mismatches(options.backend, without_replacement, 1):
         print(f"{name:11}{way:31}{wrong} mismatches in {total} draws without replacement", flush=True)
 
 

@@ -133,9 +133,7 @@ def _by_blocks(body: Callable[..., Array]) -> Callable[..., Array]:
             return block + 1, tf.tensor_scatter_nd_update(found, (start + tf.range(step))[:, None], tokens)
 
         blocks = -(-count // tf.maximum(step, 1))
-        nothing = tf.zeros(
-            (count, tf.shape(draws)[0] + 1), tf.int32
-        )  # one more, because XLA updates nothing of width 0
+        nothing = tf.zeros((count, tf.shape(draws)[0] + 1), tf.int32)  # XLA can update no array of width 0
         return tf.while_loop(lambda block, _: block < blocks, some, (0, nothing))[1][:, :-1]
 
     return draw

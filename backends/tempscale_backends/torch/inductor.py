@@ -22,6 +22,10 @@ _MADE_OF = {
 }
 
 
+MOST_DRAWS = 64
+"""Tokens of a row that are drawn at once in code of its own."""
+
+
 def _fingerprint() -> str:
     sources = [pkgutil.get_data(package, name) for package, names in _MADE_OF.items() for name in names]
     return hashlib.sha256(b"".join([source or b"" for source in sources])).hexdigest()
@@ -84,8 +88,13 @@ def _lower_threefry(operator: Any, lowering: Any, ir: Any, ops: Any) -> None:
 def _tokens_of_rows(
     x: Array, key: Array, temperature: Array | None, factor: float, draws: Array, rows: Array, distinct: bool, code: str
 ) -> Array:
-    """Have a token drawn by the definition itself, if the number of classes is known: it decides what is drawn."""
-    if distinct or not isinstance(x.shape[1], int):
+    """Have tokens drawn by the definition itself.
+
+    Unless the number of classes is unknown, which decides what is drawn, or many tokens are drawn of each row: the
+    words of all are in memory here, 12 KiB for each token.
+    """
+    count = draws.shape[0]
+    if distinct or not isinstance(x.shape[1], int) or not isinstance(count, int) or count > MOST_DRAWS:
         return NotImplemented
     given = factor if temperature is None else temperature
     return _gumbel.tokens_of_rows.body(x, key, temperature=given, draws=draws, rows=rows, xp=xp)
