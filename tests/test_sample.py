@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pkgutil
 import struct
 from pathlib import Path
 from typing import Any
@@ -245,15 +246,37 @@ def test_torch_compile_draws_the_known_tokens(torch, case):
 
 
 def test_pytorch_sees_one_operator_where_it_looks_on(torch):
+    from tempscale_backends.torch import inductor
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.fx.experimental.proxy_tensor import make_fx
 
     x, t = many_rows(50)
     traced = make_fx(lambda x: sample(x, KEY))(torch.zeros(ROWS, 50))
     assert np.array_equal(traced(torch.tensor(x)).numpy(), sample(x, KEY))
+    [operator] = [node for node in traced.graph.nodes if "tempscale" in str(node.target)]
+    assert inductor.CODE in operator.args
     with FakeTensorMode() as mode:
         fake = sample(mode.from_tensor(torch.tensor(x)), KEY, temperature=mode.from_tensor(torch.tensor(t)))
     assert fake.shape == (ROWS,)
+
+
+def test_another_source_gives_the_operator_another_argument_and_its_compiled_code_another_place(torch, monkeypatch):
+    from tempscale_backends.torch import inductor
+
+    assert inductor.fingerprint() == inductor.CODE
+    read = pkgutil.get_data
+
+    def changed(package: str, name: str) -> bytes:
+        return (read(package, name) or b"") + (b"#" if name == "_gumbel.py" else b"")
+
+    monkeypatch.setattr(pkgutil, "get_data", changed)
+    assert inductor.fingerprint() != inductor.CODE
+
+    def missing(package: str, name: str) -> bytes:
+        raise FileNotFoundError(name)
+
+    monkeypatch.setattr(pkgutil, "get_data", missing)
+    assert inductor.fingerprint()
 
 
 def test_torch_compile_takes_keys_and_numbers_as_arguments_and_unknown_dimensions(torch):

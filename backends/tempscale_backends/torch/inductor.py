@@ -5,6 +5,7 @@ By Inductor's private names, for which there are no public ones. Without them th
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import pkgutil
 from typing import Any
@@ -12,28 +13,32 @@ from typing import Any
 import array_api_compat.torch as xp
 import torch
 
-from tempscale import _gumbel, _threefry
+from tempscale import __version__, _gumbel, _threefry
 from tempscale._registry import constant_while_tracing
 from tempscale.backend import Array
-
-_MADE_OF = {
-    "tempscale": ("_gumbel.py", "_scaling.py", "_threefry.py"),
-    "tempscale_backends.torch": ("inductor.py", "sampling.py"),
-}
-
 
 MOST_DRAWS = 64
 """Tokens of a row that are drawn at once in code of its own."""
 
+_MADE_OF = {
+    "tempscale": ("_gumbel.py", "_scaling.py", "_threefry.py"),
+    "tempscale_backends.torch": ("inductor.py", "natives.py", "sampling.py"),
+}
 
-def _fingerprint() -> str:
-    sources = [pkgutil.get_data(package, name) for package, names in _MADE_OF.items() for name in names]
-    return hashlib.sha256(b"".join([source or b"" for source in sources])).hexdigest()
+
+def fingerprint() -> str:
+    """Return a fingerprint of what the operators are made of."""
+    found = hashlib.sha256(__version__.encode())
+    for package, names in _MADE_OF.items():
+        for name in names:
+            with contextlib.suppress(OSError):  # installed without its source
+                found.update(pkgutil.get_data(package, name) or b"")
+    return found.hexdigest()
 
 
-CODE = _fingerprint()
-"""What the operators are made of. It is one of their arguments, because Inductor keeps on disk what it compiled, and
-knows an operator by its name and arguments: it would go on with what another version of this library had taught it."""
+CODE = fingerprint()
+"""One of the operators' arguments, because Inductor keeps on disk what it compiled, and knows an operator by its name
+and arguments: it would go on with what another version of this library had taught it."""
 
 
 @constant_while_tracing
