@@ -48,7 +48,9 @@ def _by_blocks(body: Callable[..., Array]) -> Callable[..., Array]:
     def draw(x: Array, key: Array, *, temperature: Any, draws: Array, rows: Array, xp: Any) -> Array:
         step = max(1, BLOCK // x.shape[1])
         blocks, rest = divmod(x.shape[0], step)
-        by_row = {"x": x, "rows": rows}
+        # as words, because XLA widens all of an array of 16 bits that it takes floats out of
+        as_words = jax.lax.bitcast_convert_type(x, jnp.uint16) if x.dtype.itemsize == 2 else x
+        by_row = {"x": as_words, "rows": rows}
         if key.ndim == 2:
             by_row["key"] = key
         if isinstance(temperature, jax.Array) and temperature.ndim == 2 and temperature.shape[0] == x.shape[0]:
@@ -56,7 +58,8 @@ def _by_blocks(body: Callable[..., Array]) -> Callable[..., Array]:
 
         def some(given: dict[str, Array]) -> Array:
             given = {"key": key, "temperature": temperature, **given}
-            return body(given.pop("x"), given.pop("key"), draws=draws, xp=xp, **given)
+            logits = jax.lax.bitcast_convert_type(given.pop("x"), x.dtype)
+            return body(logits, given.pop("key"), draws=draws, xp=xp, **given)
 
         if blocks < 2:
             return some(by_row)

@@ -118,7 +118,8 @@ def _by_blocks(body: Callable[..., Array]) -> Callable[..., Array]:
             return body(x, key, temperature=temperature, draws=draws, rows=rows, xp=xp)
         count = tf.shape(x)[0]
         step = tf.minimum(count, max(1, BLOCK // x.shape[1]))
-        by_row = {"x": x, "rows": rows}
+        # as words, because XLA widens all of an array of 16 bits that it takes floats out of
+        by_row = {"x": tf.bitcast(x, tf.uint16) if x.dtype.size == 2 else x, "rows": rows}
         if key.shape.rank == 2:
             by_row["key"] = key
         if isinstance(temperature, tf.Tensor) and temperature.shape.rank == 2:
@@ -128,7 +129,7 @@ def _by_blocks(body: Callable[..., Array]) -> Callable[..., Array]:
             start = tf.minimum(block * step, count - step)  # the last block may have some rows of the one before
             here = {name: tf.slice(a, [start, 0][: a.shape.rank], [step, *a.shape[1:]]) for name, a in by_row.items()}
             given = {"key": key, "temperature": temperature, **here}
-            tokens = body(given.pop("x"), given.pop("key"), draws=draws, xp=xp, **given)
+            tokens = body(tf.bitcast(given.pop("x"), x.dtype), given.pop("key"), draws=draws, xp=xp, **given)
             tokens = tf.pad(tokens, [[0, 0], [0, 1]])
             return block + 1, tf.tensor_scatter_nd_update(found, (start + tf.range(step))[:, None], tokens)
 
