@@ -119,7 +119,7 @@ def _has_zero(c: Any) -> bool:
 
 
 def _prepared(parts: tuple[Array, ...], numbers: Shifts | None, c: Any, xp: Any) -> Field:
-    if not (c if isinstance(c, float) else c.all()):
+    if _has_zero(c):
         return _gumbel.prepared(parts, numbers, c, xp)
     [entries] = parts
     highest = entries.max(axis=1) if numbers is not None else entries[:, 0]
