@@ -431,6 +431,14 @@ class Stages(NamedTuple):
 STAGES = Stages(prepared, race)
 
 
+def drawn(
+    x: Array, key: tuple[Array, Array], c: Any, draws: Array, rows: Array, xp: Any, stages: Stages = STAGES
+) -> Array:
+    """Return the tokens of rows of logits at a factor c of their differences, (rows, draws), as int32."""
+    field = stages.prepared(grouped(x), shifts(x), c, xp)
+    return xp.where(field.is_wrong, -1, stages.race(field, key, draws, rows, xp))
+
+
 @agnostic
 def tokens_of_rows(
     x: Array,
@@ -441,7 +449,7 @@ def tokens_of_rows(
     draws: Array,
     rows: Array,
     xp: Any = INJECTED,
-    stages: Stages = STAGES,
+    drawn: Callable[..., Array] = drawn,
 ) -> Array:
     """Return the tokens of rows of logits, (rows, draws), as int32.
 
@@ -456,26 +464,25 @@ def tokens_of_rows(
         (1, 1) or (rows, 1).
     draws, rows : array
         int32: which draws are asked for; the number of each row.
-    stages : Stages
-        What runs the race.
+    drawn : callable
+        What runs the race: `drawn`, or another that does the same.
     """
     if isinstance(temperature, float) and temperature == AT_ZERO:
         found = first_maximum(x, xp) + xp.zeros_like(draws)
         return xp.where(no_token(x), -1, found)
     c, is_zero, is_wrong = factor(temperature, xp)
-    field = stages.prepared(grouped(x), shifts(x), c, xp)
-    found = stages.race(field, signed_words(key, xp), draws, rows, xp)
-    wrong = field.is_wrong
+    found = drawn(x, signed_words(key, xp), c, draws, rows, xp)
     if is_zero is not None:
-        found = xp.where(is_zero, first_maximum(x, xp), found)
-        wrong = wrong | is_wrong
-    return xp.where(wrong, -1, found)
+        found = xp.where(is_zero & (found >= 0), first_maximum(x, xp), found)
+        found = xp.where(is_wrong, -1, found)
+    return found
 
 
 def in_blocks(x: Array, key: Array, *, xp: Any, block: int = BLOCK, stages: Stages = STAGES, **options: Any) -> Array:
     """Do as `tokens_of_rows` does, some rows and some draws at a time: for natives that compile nothing."""
     stages = stages._replace(race=functools.partial(_race_in_blocks, race=stages.race, block=block))
-    return by_rows(functools.partial(tokens_of_rows.body, stages=stages, xp=xp), x, key, xp=xp, block=block, **options)
+    draw = functools.partial(tokens_of_rows.body, drawn=functools.partial(drawn, stages=stages), xp=xp)
+    return by_rows(draw, x, key, xp=xp, block=block, **options)
 
 
 def by_rows(

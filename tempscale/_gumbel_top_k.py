@@ -9,6 +9,7 @@ it that a compiler could fuse. The rules are otherwise those of `tempscale._gumb
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from tempscale._agnostic import INJECTED, agnostic
@@ -66,9 +67,20 @@ def in_order(arrivals: Array, draws: Array, xp: Any) -> Array:
 
 @agnostic
 def distinct_tokens_of_rows(
-    x: Array, key: Array, /, *, temperature: Any, draws: Array, rows: Array, xp: Any = INJECTED
+    x: Array,
+    key: Array,
+    /,
+    *,
+    temperature: Any,
+    draws: Array,
+    rows: Array,
+    xp: Any = INJECTED,
+    arrivals: Callable[..., Array] = arrivals,
 ) -> Array:
-    """Return what `tempscale._gumbel.tokens_of_rows` does, of the same arguments, without replacement."""
+    """Return what `tempscale._gumbel.tokens_of_rows` does, of the same arguments, without replacement.
+
+    What runs the race is `arrivals`, or another function that does the same.
+    """
     x = cast(x, backend_of(x).dtype("float32"), xp)
     wrong = no_token(x)
     if isinstance(temperature, float) and temperature == AT_ZERO:

@@ -9,7 +9,7 @@ J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw: "Parallel random numbers: as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,6 @@ from tempscale.backend import Array
 MASK = 0xFFFFFFFF
 MOST = 2**32
 """Numbers of one call: counters of one word."""
-
-BLOCK = 2**15
-"""Words that NumPy works on at a time: what is in between fits in a core's second-level cache."""
 
 _PARITY = 0x1BD11BDA
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
@@ -105,31 +102,6 @@ def folded(key: Array, data: Array, /, *, xp: Any = INJECTED) -> Array:
     """Return both words of the counter (0, data), which is 0-d, on the last axis."""
     x1 = xp.reshape(as_words(data), (1,))
     return xp.concat(block(halves(key), xp.zeros_like(x1), x1), axis=-1)
-
-
-def host_words(key: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
-    """`words` in NumPy, block by block."""
-    out = np.empty(count, np.uint32)
-    for part, (y0, y1) in _host_blocks(key, count):
-        np.bitwise_xor(y0, y1, out[part])
-    return out
-
-
-def host_pairs(key: np.ndarray[Any, Any], count: int, stream: int) -> np.ndarray[Any, Any]:
-    """`pairs` in NumPy, block by block: of shape (2, count)."""
-    out = np.empty((2, count), np.uint32)
-    for part, both in _host_blocks(key, count, stream):
-        out[:, part] = both
-    return out
-
-
-def _host_blocks(
-    key: np.ndarray[Any, Any], count: int, stream: int = 0
-) -> Iterator[tuple[slice, tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]]:
-    k0, k1, x0 = key[0:1], key[1:2], np.array([stream], np.uint32)
-    for start in range(0, count, BLOCK):
-        i = np.arange(start, min(start + BLOCK, count), dtype=np.uint32)
-        yield slice(start, start + BLOCK), host_block((k0, k1), x0, i)
 
 
 # As arrays, because NumPy takes longer to convert a Python number than to shift a thousand words.

@@ -9,7 +9,8 @@ HIDE = """
 import sys
 
 class Hidden:
-    names = {"torch", "tensorflow", "jax", "keras", "array_api_compat", "ml_dtypes", "autograd", "typer", "rich"}
+    names = {"torch", "tensorflow", "jax", "keras", "array_api_compat", "ml_dtypes", "autograd", "numba"}
+    names |= {"typer", "rich"}
 
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in self.names:
@@ -29,6 +30,11 @@ def run(code, *, status=0):
 def test_softmax_of_a_list_works():
     code = "import tempscale as ts; print(ts.softmax([1., 2., 3.], temperature=0.5).round(6))"
     assert run(code).strip() == "[0.015876 0.11731  0.866813]"
+
+
+def test_tokens_are_drawn_the_known_ones():
+    code = "import tempscale as ts; print(ts.sample([[0.0, 1.0, 2.0]], ts.random.key(0), num_samples=4))"
+    assert run(code).strip() == "[[1 2 2 1]]"
 
 
 def test_numpy_is_the_only_backend():

@@ -16,7 +16,7 @@ CORE = Path(tempscale.__file__).parent
 BACKENDS = Path(tempscale_backends.__file__).parent
 FRAMEWORKS = {"torch", "tensorflow", "jax", "jaxlib", "keras", "array_api_compat"}
 OWN = {
-    "numpy": {"ml_dtypes", "autograd"},
+    "numpy": {"ml_dtypes", "autograd", "numba"},
     "torch": {"torch", "array_api_compat", "ml_dtypes"},
     "tensorflow": {"tensorflow", "ml_dtypes"},
     "jax": {"jax", "jaxlib", "ml_dtypes"},

@@ -1,8 +1,11 @@
-"""Random numbers in NumPy: words block by block, and what has a function of its own."""
+"""Random numbers in NumPy: words by numba or else block by block, and what has a function of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+import importlib
+from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,21 +18,53 @@ from tempscale.random import in_blocks, rarely
 BLOCK = 2**13
 """Entries that are worked on at a time: a dozen float64 arrays of this size fit in a core's second-level cache."""
 
+WORDS = 2**15
+"""Words that are made at a time, where nothing is compiled."""
+
 
 @_threefry.as_words.native("numpy")
 def _as_words(x: Array) -> Array:
     return x.astype(np.uint32)  # wraps
 
 
+@functools.cache
+def compiled() -> ModuleType | None:
+    """Return the loops that numba compiles, if it is installed: imported when first needed, for that takes a while."""
+    try:
+        return importlib.import_module("tempscale_backends.numpy.compiled")
+    except ImportError:
+        return None
+
+
 @_threefry.words.native("numpy")
 def _words(key: Array, *, count: int) -> Array:
-    return _threefry.host_words(key.astype(np.uint32), count)
+    key, fast = key.astype(np.uint32), compiled()
+    if fast is not None:
+        words: Array = fast.words(key, count)
+        return words
+    out = np.empty(count, np.uint32)
+    for part, (y0, y1) in _blocks(key, count):
+        np.bitwise_xor(y0, y1, out[part])
+    return out
 
 
 @_threefry.pairs.native("numpy")
 def _pairs(key: Array, *, count: int, stream: int = 0) -> tuple[Array, Array]:
-    y0, y1 = _threefry.host_pairs(key.astype(np.uint32), count, stream)
-    return y0, y1
+    key, fast = key.astype(np.uint32), compiled()
+    if fast is not None:
+        y0, y1 = fast.pairs(key, count, stream)
+        return y0, y1
+    out = np.empty((2, count), np.uint32)
+    for part, both in _blocks(key, count, stream):
+        out[:, part] = both
+    return out[0], out[1]
+
+
+def _blocks(key: Array, count: int, stream: int = 0) -> Iterator[tuple[slice, tuple[Array, Array]]]:
+    k0, k1, x0 = key[0:1], key[1:2], np.array([stream], np.uint32)
+    for start in range(0, count, WORDS):
+        i = np.arange(start, min(start + WORDS, count), dtype=np.uint32)
+        yield slice(start, start + WORDS), _threefry.host_block((k0, k1), x0, i)
 
 
 @split_float.native("numpy")

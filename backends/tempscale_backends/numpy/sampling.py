@@ -1,4 +1,4 @@
-"""Drawing tokens in NumPy: by blocks of rows and of draws, and in place.
+"""Drawing tokens in NumPy: by blocks of rows and of draws, and in place; or by numba, where it is installed.
 
 The functions here do what those of the same name in `tempscale._gumbel` do. On a small array most of the time goes into
 the calls: so there are few of them, and constants are arrays, which NumPy takes faster than numbers.
@@ -16,6 +16,7 @@ from tempscale._arguments import LARGEST
 from tempscale._gumbel import NOBODY, ONE, TABLES, Field, Shifts, Stages
 from tempscale._threefry import host_block
 from tempscale.backend import Array
+from tempscale_backends.numpy.random import compiled
 
 BLOCK = 2**15
 """Entries of a group stage that are worked on at a time: three arrays of them fit in a core's second-level cache."""
@@ -182,8 +183,12 @@ def _race(field: Field, key: tuple[Array, Array], draws: Array, rows: Array, xp:
 
 @_gumbel.tokens_of_rows.native("numpy")
 def _tokens_of_rows(x: Array, key: Array, **options: Any) -> Array:
+    fast = compiled()
     with np.errstate(all="ignore"):
-        return _gumbel.in_blocks(x, key, xp=np, stages=Stages(_prepared, _race), **options)
+        if fast is None:
+            return _gumbel.in_blocks(x, key, xp=np, stages=Stages(_prepared, _race), **options)
+        draw = functools.partial(_gumbel.tokens_of_rows.body, drawn=fast.drawn, xp=np)
+        return _gumbel.by_rows(draw, x, key, xp=np, **options)
 
 
 # Without replacement
@@ -204,6 +209,8 @@ def _first(arrivals: Array, draws: Array) -> Array:
 
 @_gumbel_top_k.distinct_tokens_of_rows.native("numpy")
 def _distinct_tokens_of_rows(x: Array, key: Array, **options: Any) -> Array:
-    draw = functools.partial(_gumbel_top_k.distinct_tokens_of_rows.body, xp=np)
+    fast = compiled()
+    arrivals = _gumbel_top_k.arrivals if fast is None else fast.arrivals
+    draw = functools.partial(_gumbel_top_k.distinct_tokens_of_rows.body, arrivals=arrivals, xp=np)
     with np.errstate(all="ignore"):
         return _gumbel.by_rows(draw, x, key, xp=np, **options)

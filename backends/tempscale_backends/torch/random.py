@@ -84,7 +84,7 @@ def _of_host(x: Any) -> Array:
 def _words(key: Array, *, count: int) -> Array:
     key = _as_words(key)
     if _at_hand(key):
-        return _of_host(_threefry.host_words(_host(key), count))
+        return _of_host(_threefry.words(_host(key), count=count))
     return _encrypted(key, 0, _counters(key, count), both=False)[0]
 
 
@@ -92,7 +92,7 @@ def _words(key: Array, *, count: int) -> Array:
 def _pairs(key: Array, *, count: int, stream: int = 0) -> tuple[Array, Array]:
     key = _as_words(key)
     if _at_hand(key):
-        y0, y1 = _threefry.host_pairs(_host(key), count, stream)
+        y0, y1 = _threefry.pairs(_host(key), count=count, stream=stream)
         return _of_host(y0), _of_host(y1)
     y0, y1 = _encrypted(key, stream, _counters(key, count))
     return y0, y1
