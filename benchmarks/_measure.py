@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tempscale.backend import Backend
 
@@ -50,6 +51,21 @@ def forget_shapes(backend: Backend) -> None:
         import torch
 
         torch._dynamo.reset()
+
+
+def without_numba(run: Callable[..., Any]) -> Callable[..., Any]:
+    """Have NumPy, and PyTorch where NumPy works for it, do what they do where numba is not installed."""
+    from tempscale_backends.numpy import random, sampling
+
+    def by_arrays(*args: Any) -> Any:
+        found = random.compiled
+        random.compiled = sampling.compiled = lambda: None
+        try:
+            return run(*args)
+        finally:
+            random.compiled = sampling.compiled = found
+
+    return by_arrays
 
 
 def peak_bytes(run: Contender) -> int | None:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 import tempscale
-from benchmarks._measure import Contender, ratios
+from benchmarks._measure import Contender, ratios, without_numba
 from tempscale import random
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -46,7 +46,7 @@ def numpy_peer() -> Peer:
         return np.random.Generator(np.random.Philox(key=42))
 
     return Peer(
-        {"eager": lambda fn: fn},
+        {"eager": lambda fn: fn, "eager, without numba": without_numba},
         {
             "bits": lambda key, n: generator().integers(0, 2**32, n, np.uint32),
             "uniform": lambda key, n: generator().random(n, np.float32),
@@ -62,7 +62,11 @@ def torch_peer() -> Peer:
         return torch.Generator().manual_seed(42)
 
     return Peer(
-        {"eager": lambda fn: fn, "torch.compile": lambda fn: torch.compile(fn, fullgraph=True)},
+        {
+            "eager": lambda fn: fn,
+            "eager, without numba": without_numba,
+            "torch.compile": lambda fn: torch.compile(fn, fullgraph=True),
+        },
         {
             "bits": lambda key, n: torch.randint(-(2**31), 2**31, (n,), dtype=torch.int32, generator=generator()),
             "uniform": lambda key, n: torch.rand((n,), generator=generator()),

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import tempscale
-from benchmarks._measure import forget_shapes, peak_bytes, ratios
+from benchmarks._measure import forget_shapes, peak_bytes, ratios, without_numba
 from tempscale import random
 from tempscale.backend import Backend
 from tempscale.decoding import sample
@@ -108,7 +108,8 @@ def ways_of(backend: Backend) -> dict[str, Draw]:
     """Return all ways of drawing, as of a user whose logits always have the shape that comes next."""
     forget_shapes(backend)
     compiled = {way: backend.jit(ours, compiler=way) for way in backend.compilers}
-    return {"eager": ours, **compiled}
+    by_numpy = {"eager, without numba": without_numba(ours)} if backend.name in ("numpy", "torch") else {}
+    return {"eager": ours, **by_numpy, **compiled}
 
 
 def waiting(draw: Draw, x: Any, backend: Backend) -> Callable[[], Any]:

@@ -1,9 +1,9 @@
 """How well drawn tokens agree across frameworks, and how well they follow softmax.
 
-Prints: mismatching tokens over many draws from the same logits on every backend, eager and compiled, against NumPy, and
-over fewer without replacement; tokens that change when each logit moves by one ulp, or by more; the p-value of a
-chi-square test for five distributions; and the total variation distance between softmax and what is drawn from, summed
-over the race itself.
+Prints: mismatching tokens over many draws from the same logits on every backend, eager and compiled, against NumPy
+without numba, and over fewer without replacement; tokens that change when each logit moves by one ulp, or by more; the
+p-value of a chi-square test for five distributions; and the total variation distance between softmax and what is drawn
+from, summed over the race itself.
 
     python -m benchmarks.token_agreement [--draws N] [--flips N] [--samples N] [--backend NAME ...]
 """
@@ -11,7 +11,6 @@ over the race itself.
 from __future__ import annotations
 
 import argparse
-import itertools
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 
 import tempscale
-from benchmarks._measure import forget_shapes
+from benchmarks._measure import forget_shapes, without_numba
 from tempscale import random
 from tempscale.decoding import DEFINITION_VERSION, sample
 
@@ -55,23 +54,29 @@ def ways(name: str, draw: Draw) -> dict[str, Draw]:
 
 
 def mismatches(names: list[str], draw: Draw, calls: int) -> Iterator[tuple[str, str, int, int]]:
-    """Count tokens that are not those of NumPy, for each backend and way: (backend, way, tokens, mismatches)."""
+    """Count tokens that are not NumPy's, for each backend and way: (backend, way, tokens, mismatches)."""
     t = np.resize(TEMPERATURES, ROWS)[:, None]
+    keys = np.asarray(random.split(KEY, calls)).view(np.int32)
+    cases = [(classes, dtype) for classes in CLASSES for dtype in DTYPES]
+    expected = {case: [without_numba(draw)(logits_of(*case), key, t) for key in keys] for case in cases}
     for name in names:
         backend = tempscale.get_backend(name)
         for way in ways(name, draw):
             total = wrong = 0
-            for classes, dtype in itertools.product(CLASSES, DTYPES):
+            for case in cases:
                 forget_shapes(backend)
                 run = ways(name, draw)[way]
-                x = np.random.default_rng(classes).standard_normal((ROWS, classes), dtype=np.float32) * 4
-                given = x.astype(tempscale.get_backend("numpy").dtype(dtype))
-                logits, temperatures = backend.asarray(given), backend.asarray(t)
-                for key in np.asarray(random.split(KEY, calls)).view(np.int32):
-                    expected = draw(given, key, t)
+                logits, temperatures = backend.asarray(logits_of(*case)), backend.asarray(t)
+                for key, tokens in zip(keys, expected[case], strict=True):
                     found = backend.to_numpy(run(logits, backend.asarray(key), temperatures))
-                    total, wrong = total + found.size, wrong + int(np.count_nonzero(found != expected))
+                    total, wrong = total + found.size, wrong + int(np.count_nonzero(found != tokens))
             yield name, way, total, wrong
+
+
+def logits_of(classes: int, dtype: str) -> np.ndarray[Any, Any]:
+    """Return rows of logits."""
+    x = np.random.default_rng(classes).standard_normal((ROWS, classes), dtype=np.float32) * 4
+    return x.astype(tempscale.get_backend("numpy").dtype(dtype))
 
 
 def flips(draws: int, difference: float | None) -> tuple[int, int]:
