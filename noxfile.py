@@ -40,9 +40,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Types, strictly, over both packages and the plug-in, with the frameworks' own types beside them."""
+    """Types, strictly, of the packages, the benchmarks and the plug-in, with the frameworks' own beside them."""
     session.install(*PINNED, ".[all-cpu,testing]", "array-api-strict", "mypy")
     session.run("mypy")
+    session.run("mypy", "--package", "benchmarks")
     session.run("mypy", "tests/plugin/tempscale_strict")
 
 

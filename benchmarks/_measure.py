@@ -7,7 +7,7 @@ import ctypes
 import gc
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from tempscale.backend import Backend
 Contender = Callable[[], object]
 
 
-def ratios(peer: Contender, contenders: dict[str, Contender], *, seconds: float = 1.5) -> dict[str, float]:
+def ratios(peer: Contender, contenders: Mapping[str, Contender], *, seconds: float = 1.5) -> dict[str, float]:
     """Return the median over many turns of each contender's time over the peer's time in the same turn."""
     everyone = {"": peer, **contenders}
     for run in everyone.values():
@@ -55,15 +55,15 @@ def forget_shapes(backend: Backend) -> None:
 
 def without_numba(run: Callable[..., Any]) -> Callable[..., Any]:
     """Have NumPy, and PyTorch where NumPy works for it, do what they do where numba is not installed."""
-    from tempscale_backends.numpy import random, sampling
+    from tempscale_backends.numpy import random
 
     def by_arrays(*args: Any) -> Any:
         found = random.compiled
-        random.compiled = sampling.compiled = lambda: None
+        random.compiled = lambda: None  # type: ignore[assignment]
         try:
             return run(*args)
         finally:
-            random.compiled = sampling.compiled = found
+            random.compiled = found
 
     return by_arrays
 

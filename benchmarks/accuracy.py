@@ -32,6 +32,7 @@ def rows() -> dict[str, np.ndarray]:
 def multiple_of_bound(p: np.ndarray, logits: np.ndarray) -> float:
     """Worst |error| / bound of float32 probabilities."""
     specification = tempscale.softmax.specification
+    assert specification is not None
     exact = specification.reference(logits.astype(np.float64), np.full((1, 1), T))
     quantities = {key: value for key, value in exact.items() if key not in ("value", "gradients")}
     bound = specification.contract.bound(u=2.0**-24, tiny=smallest_normal("float32"), **quantities)

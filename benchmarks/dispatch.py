@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def contenders(x: object) -> dict[str, Callable[[], object]]:
 
 
 @tempscale.agnostic
-def first(x, /, *others, scale=None, xp):
+def first(x: Any, /, *others: Any, scale: float | None = None, xp: Any = None) -> Any:
     return x
 
 

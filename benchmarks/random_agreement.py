@@ -41,7 +41,7 @@ DRAWS: dict[str, Draw] = {
 def of_jax(name: str, key: random.Key, count: int) -> np.ndarray[Any, Any]:
     import jax
 
-    return np.asarray(getattr(jax.random, name)(jax.random.wrap_key_data(np.asarray(key)), (count,)))
+    return np.asarray(getattr(jax.random, name)(jax.random.wrap_key_data(jax.numpy.asarray(np.asarray(key))), (count,)))
 
 
 def differences(names: list[str], numbers: int) -> Iterator[tuple[str, str, str, int]]:

@@ -147,15 +147,19 @@ def rows(names: list[str], sizes: list[int]) -> Iterator[Row]:
                     call = compiled(_returned)
                     yield _row(
                         (name, way, operation, size),
-                        lambda ours=ours, peer=peer, key=key: peer.wait(ours(key)),
-                        lambda own=own, peer=peer, key=key: peer.wait(own(key)),
-                        lambda call=call, peer=peer, key=key: peer.wait(call(key)),
-                        lambda theirs=theirs, jax_key=jax_key: theirs(jax_key).block_until_ready(),
+                        _waiting(ours, key, peer.wait),
+                        _waiting(own, key, peer.wait),
+                        _waiting(call, key, peer.wait),
+                        _waiting(theirs, jax_key, jax.block_until_ready),
                     )
 
 
 def _at(draw: Draw, size: int) -> Callable[[Any], Any]:
     return lambda key: draw(key, size)
+
+
+def _waiting(run: Callable[[Any], Any], key: Any, wait: Callable[[Any], Any]) -> Contender:
+    return lambda: wait(run(key))
 
 
 def _returned(key: Any) -> Any:

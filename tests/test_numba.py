@@ -39,8 +39,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def by_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("random", "sampling"):
-        monkeypatch.setattr(f"tempscale_backends.numpy.{module}.compiled", lambda: None)
+    monkeypatch.setattr(numpy_random, "compiled", lambda: None)
 
 
 # Known answers

@@ -16,7 +16,7 @@ from tempscale._arguments import LARGEST
 from tempscale._gumbel import NOBODY, ONE, TABLES, Field, Shifts, Stages
 from tempscale._threefry import host_block
 from tempscale.backend import Array
-from tempscale_backends.numpy.random import compiled
+from tempscale_backends.numpy import random
 
 BLOCK = 2**15
 """Entries of a group stage that are worked on at a time: three arrays of them fit in a core's second-level cache."""
@@ -183,7 +183,7 @@ def _race(field: Field, key: tuple[Array, Array], draws: Array, rows: Array, xp:
 
 @_gumbel.tokens_of_rows.native("numpy")
 def _tokens_of_rows(x: Array, key: Array, **options: Any) -> Array:
-    fast = compiled()
+    fast = random.compiled()
     with np.errstate(all="ignore"):
         if fast is None:
             return _gumbel.in_blocks(x, key, xp=np, stages=Stages(_prepared, _race), **options)
@@ -209,7 +209,7 @@ def _first(arrivals: Array, draws: Array) -> Array:
 
 @_gumbel_top_k.distinct_tokens_of_rows.native("numpy")
 def _distinct_tokens_of_rows(x: Array, key: Array, **options: Any) -> Array:
-    fast = compiled()
+    fast = random.compiled()
     arrivals = _gumbel_top_k.arrivals if fast is None else fast.arrivals
     draw = functools.partial(_gumbel_top_k.distinct_tokens_of_rows.body, arrivals=arrivals, xp=np)
     with np.errstate(all="ignore"):
