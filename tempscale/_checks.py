@@ -25,8 +25,9 @@ def checks() -> Iterator[None]:
 
     By default nothing is looked at inside arrays: it would wait for the device, and cannot work while
     compiling; what is wrong in the input shows in the output, as NaN. Inside this block NaN or +inf among the
-    logits, a row that is masked entirely, a negative or NaN temperature, a label out of range, and what is no
-    probability or no weight in `tempscale.random` raise `ValueError`, naming the first offending index.
+    logits, a row that is masked entirely, a negative or NaN temperature, a label out of range, what is no
+    probability or no weight in `tempscale.random`, and a word of a key that has more than 32 bits raise `ValueError`,
+    naming the first offending index.
 
     Raises
     ------
@@ -108,6 +109,13 @@ def check_weights(backend: Backend, weights: Array, needed: int, name: str) -> N
     _refuse(~((values >= 0) & (values < np.inf)), values, name, "a weight is finite and at least 0")
     if (found := np.count_nonzero(values)) < needed:
         raise ValueError(f"{name} has {found} positive weights: as many entries can be chosen, and {needed} are to be")
+
+
+def check_key(backend: Backend, key: Array) -> None:
+    """Raise for a word of a key that has more than 32 bits: the others would not be looked at."""
+    if backend.dtype_name(key) == "int64":
+        values = values_of(backend, key, "key")
+        _refuse((values < -(2**31)) | (values >= 2**32), values, "key", "a key is two words of 32 bits")
 
 
 def _refuse(wrong: np.ndarray[Any, Any], values: np.ndarray[Any, Any], name: str, why: str) -> None:

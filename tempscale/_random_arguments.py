@@ -11,7 +11,7 @@ import numpy as np
 
 from tempscale import _threefry
 from tempscale._arguments import FLOATS, INTEGER_RANGES, INTEGERS
-from tempscale._checks import check_weights, checking
+from tempscale._checks import check_key, check_weights, checking
 from tempscale._dispatch import call_backend, is_number, is_sequence, unwrap
 from tempscale.backend import Array, Backend
 
@@ -61,6 +61,8 @@ def resolve_key(key: Any, like: Any, *arrays: Any) -> tuple[Backend, Array, Arra
             f"key is {described(backend, raw)}, expected an array of shape (2,) of {', '.join(_KEY_DTYPES)}; "
             "of several keys take one, or map over them (vmap)"
         )
+    if checking():
+        check_key(backend, raw)
     return backend, key, raw
 
 

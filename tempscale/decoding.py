@@ -9,7 +9,7 @@ import numpy as np
 from tempscale import _gumbel, _gumbel_top_k
 from tempscale._agnostic import INJECTED, agnostic
 from tempscale._arguments import as_axis, as_float, as_mask, as_temperature, same_shape
-from tempscale._checks import check_logits, checking
+from tempscale._checks import check_key, check_logits, checking
 from tempscale._dispatch import call_backend, is_number, is_sequence, unwrap
 from tempscale._random_arguments import as_integer
 from tempscale._threefry import raw_key
@@ -190,6 +190,7 @@ def _prepare(
     temperature = as_factor(backend, temperature, logits, axis)
     if checking():
         check_logits(backend, logits, where, axis, "logits")
+        check_key(backend, key)
     options = {"temperature": temperature, "where": where, "draws": draws, "replacement": replacement}
     return (logits, key), options
 

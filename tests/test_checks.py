@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+from exactness import allowing
 
 import tempscale as ts
 from tempscale import random
@@ -124,6 +125,19 @@ def test_what_is_no_probability_is_named(backend):
         random.bernoulli(random.key(0), p)
         with ts.checks(), pytest.raises(ValueError, match=r"p\[1\] is .*: a probability is from 0 to 1"):
             random.bernoulli(random.key(0), p)
+
+
+@pytest.mark.parametrize("words", [[2**32, 0], [0, -(2**31) - 1]])
+def test_a_word_of_a_key_of_more_than_32_bits_is_named(backend, words):
+    with allowing("int64"):
+        x = backend.asarray(np.zeros((2, 3), np.float32))
+        key, largest = [backend.asarray(np.array(w, np.int64)) for w in (words, [-(2**31), 2**32 - 1])]
+        for draw in (lambda key: ts.sample(x, key), lambda key: random.bits(key, (2,))):
+            draw(key)
+            with ts.checks():
+                draw(largest)
+                with pytest.raises(ValueError, match=r"key\[[01]\] is .*: a key is two words of 32 bits"):
+                    draw(key)
 
 
 @pytest.mark.parametrize(
