@@ -102,7 +102,7 @@ class Backend(ABC):
         """Name of the device that holds `x`."""
 
     def settings(self) -> dict[str, str]:
-        """Return settings of the framework that change results (``{"x64": "off"}``), for reports."""
+        """Return settings that change results, or how fast they come, for reports: ``{"x64": "off"}``."""
         return {}
 
     # Arrays

@@ -157,6 +157,11 @@ def test_where_numba_is_told_not_to_compile_arrays_draw_the_same() -> None:
     assert run_python(DRAW + ASK, env={"NUMBA_DISABLE_JIT": "1"}) == drawn() + "True\n"
 
 
+def test_the_backend_says_whether_numba_is_used(way: str) -> None:
+    used = require("numpy").settings()["numba"]
+    assert (used == "not used") == (way == "arrays")
+
+
 def test_where_nothing_can_be_kept_on_disk_the_loops_draw_all_the_same(loops: ModuleType) -> None:
     nowhere = "import numba.core.caching; numba.core.caching.FunctionCache._impl_class._locator_classes = []"
     assert run_python(nowhere + DRAW + ASK) == drawn() + "False\n"

@@ -38,6 +38,10 @@ class NumpyBackend(Backend):
     def devices(self) -> tuple[str, ...]:
         return ("cpu",)
 
+    def settings(self) -> dict[str, str]:
+        loops = random.compiled()
+        return {"numba": "not used" if loops is None else loops.numba.__version__}
+
     def device_of(self, x: Array) -> str:
         return "cpu"
 

@@ -1,7 +1,7 @@
 """Random numbers in PyTorch, whose words are int32: there is no arithmetic on uint32.
 
 Threefry is an operator of its own, and Inductor is taught to compile it into one loop: over its rounds as operations
-of the graph it takes minutes. On a CPU NumPy computes the words, block by block, in half the time of PyTorch.
+of the graph it takes minutes. On a CPU NumPy computes the words, in half the time of PyTorch or less.
 """
 
 from __future__ import annotations
