@@ -15,7 +15,7 @@ from typing import Any
 from tempscale._agnostic import INJECTED, agnostic
 from tempscale._dispatch import backend_of
 from tempscale._gumbel import AT_ZERO, at_finite, factor, indices, no_token, noise, products, signed_words, threefry
-from tempscale._scaling import cast
+from tempscale._scaling import cast, entry_at
 from tempscale.backend import Array
 
 DRAW = -1
@@ -61,7 +61,7 @@ def at_zero(x: Array, xp: Any) -> Array:
 def in_order(arrivals: Array, draws: Array, xp: Any) -> Array:
     """Return the tokens that are drawn, (rows, draws), and -1 where no entry is left that counts, as int32."""
     index = first(arrivals, draws)
-    gone = xp.take_along_axis(arrivals, index, axis=1) == math.inf
+    gone = entry_at(arrivals, index, axis=1) == math.inf
     return xp.where(gone, -1, cast(index, draws.dtype, xp))
 
 

@@ -59,6 +59,7 @@ from tempscale._random_arguments import (
     resolve_key,
 )
 from tempscale._registry import constant_while_tracing
+from tempscale._scaling import entry_at
 from tempscale.backend import Array, Backend
 
 __all__ = [
@@ -581,7 +582,7 @@ def permutation(
     place = as_axis(axis, len(shape), "x")
     if independent:
         order = _order(raw, shape=as_shape(shape), axis=place, dtype=backend.default_index())
-        return backend.namespace.take_along_axis(x, order, axis=place)
+        return entry_at(x, order, axis=place)
     order = _order(raw, shape=as_shape(shape[place]), axis=0, dtype=backend.default_index())
     return backend.namespace.take(x, order, axis=place)
 
