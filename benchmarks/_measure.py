@@ -58,12 +58,12 @@ def without_numba(run: Callable[..., Any]) -> Callable[..., Any]:
     from tempscale_backends.numpy import random
 
     def by_arrays(*args: Any) -> Any:
-        found = random.compiled
-        random.compiled = lambda: None  # type: ignore[assignment]
+        found = random.loops
+        random.loops = lambda: None  # type: ignore[assignment]
         try:
             return run(*args)
         finally:
-            random.compiled = found
+            random.loops = found
 
     return by_arrays
 

@@ -449,7 +449,7 @@ def tokens_of_rows(
     draws: Array,
     rows: Array,
     xp: Any = INJECTED,
-    drawn: Callable[..., Array] = drawn,
+    run: Callable[..., Array] = drawn,
 ) -> Array:
     """Return the tokens of rows of logits, (rows, draws), as int32.
 
@@ -464,14 +464,14 @@ def tokens_of_rows(
         (1, 1) or (rows, 1).
     draws, rows : array
         int32: which draws are asked for; the number of each row.
-    drawn : callable
+    run : callable
         What runs the race: `drawn`, or another that does the same.
     """
     if isinstance(temperature, float) and temperature == AT_ZERO:
         found = first_maximum(x, xp) + xp.zeros_like(draws)
         return xp.where(no_token(x), -1, found)
     c, is_zero, is_wrong = factor(temperature, xp)
-    found = drawn(x, signed_words(key, xp), c, draws, rows, xp)
+    found = run(x, signed_words(key, xp), c, draws, rows, xp)
     if is_zero is not None:
         found = xp.where(is_zero & (found >= 0), first_maximum(x, xp), found)
         found = xp.where(is_wrong, -1, found)
@@ -481,7 +481,7 @@ def tokens_of_rows(
 def in_blocks(x: Array, key: Array, *, xp: Any, block: int = BLOCK, stages: Stages = STAGES, **options: Any) -> Array:
     """Do as `tokens_of_rows` does, some rows and some draws at a time: for natives that compile nothing."""
     stages = stages._replace(race=functools.partial(_race_in_blocks, race=stages.race, block=block))
-    draw = functools.partial(tokens_of_rows.body, drawn=functools.partial(drawn, stages=stages), xp=xp)
+    draw = functools.partial(tokens_of_rows.body, run=functools.partial(drawn, stages=stages), xp=xp)
     return by_rows(draw, x, key, xp=xp, block=block, **options)
 
 

@@ -75,7 +75,7 @@ def distinct_tokens_of_rows(
     draws: Array,
     rows: Array,
     xp: Any = INJECTED,
-    arrivals: Callable[..., Array] = arrivals,
+    run: Callable[..., Array] = arrivals,
 ) -> Array:
     """Return what `tempscale._gumbel.tokens_of_rows` does, of the same arguments, without replacement.
 
@@ -86,7 +86,7 @@ def distinct_tokens_of_rows(
     if isinstance(temperature, float) and temperature == AT_ZERO:
         return xp.where(wrong, -1, in_order(at_zero(x, xp), draws, xp))
     c, is_zero, is_wrong = factor(temperature, xp)
-    arrival = arrivals(x, c, signed_words(key, xp), rows, xp)
+    arrival = run(x, c, signed_words(key, xp), rows, xp)
     if is_zero is not None:
         arrival, wrong = xp.where(is_zero, at_zero(x, xp), arrival), wrong | is_wrong
     return xp.where(wrong, -1, in_order(arrival, draws, xp))

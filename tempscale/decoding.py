@@ -210,16 +210,17 @@ def _sample(
     x = logits if where is None else xp.where(where, logits, xp.full_like(logits, -np.inf))
     if hasattr(temperature, "shape") and len(temperature.shape):
         # one per row, where some axes have size 1: a choice between equals broadcasts, and keeps every bit
-        temperature = xp.where(x[..., :1] == 0, temperature, temperature)
+        temperature = _gumbel.flat_rows(xp.where(x[..., :1] == 0, temperature, temperature))
     rows = _gumbel.flat_rows(x)
+    has_row_keys = len(key.shape) > 1
     number = _gumbel.indices(rows, axis=0)
     draw = _gumbel.tokens_of_rows if replacement else _gumbel_top_k.distinct_tokens_of_rows
     tokens = draw(
         rows,
-        key,
+        _gumbel.flat_rows(key) if has_row_keys else key,
         temperature=temperature,
         draws=_gumbel.count_to(rows, count=1 if draws is None else draws),
-        rows=number if len(key.shape) == 1 else xp.zeros_like(number),
+        rows=xp.zeros_like(number) if has_row_keys else number,
     )
     return _gumbel.batched(tokens, logits, several=draws is not None)
 

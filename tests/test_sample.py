@@ -395,6 +395,16 @@ def test_with_a_key_per_row_a_row_does_not_depend_on_its_neighbours(backend, cla
         assert backend.to_numpy(alone) == together[i]
 
 
+def test_a_batch_of_several_axes_takes_a_key_for_each_row(backend):
+    """Also where rows are drawn by blocks."""
+    x = np.random.default_rng(7).standard_normal((2, 3, 50_000), dtype=np.float32)
+    keys = np.random.default_rng(8).integers(0, 2**31, (2, 3, 2)).astype(np.int32)
+    t = np.array([[[0.5], [1], [0]], [[2], [np.inf], [1]]], np.float32)
+    tokens = sample(backend.asarray(x), backend.asarray(keys), temperature=backend.asarray(t), num_samples=2)
+    alone = [sample(x[at], keys[at], temperature=t[at], num_samples=2) for at in np.ndindex(2, 3)]
+    assert np.array_equal(backend.to_numpy(tokens).reshape(6, 2), alone)
+
+
 @pytest.mark.parametrize("dtype", ["uint32", "int32", "int64"])
 def test_a_key_may_be_an_array_of_words(backend, dtype):
     x, _ = many_rows(50)

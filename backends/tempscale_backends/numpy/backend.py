@@ -39,7 +39,7 @@ class NumpyBackend(Backend):
         return ("cpu",)
 
     def settings(self) -> dict[str, str]:
-        loops = random.compiled()
+        loops = random.loops()
         return {"numba": "not used" if loops is None else loops.numba.__version__}
 
     def device_of(self, x: Array) -> str:

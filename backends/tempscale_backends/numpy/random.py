@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
+import sys
+import warnings
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -18,6 +21,11 @@ from tempscale.random import in_blocks, rarely
 BLOCK = 2**13
 """Entries that are worked on at a time: a dozen float64 arrays of this size fit in a core's second-level cache."""
 
+MANY = 2**16
+"""Words that take NumPy a millisecond: for fewer of them numba is not imported."""
+
+LOOPS = "tempscale_backends.numpy.loops"
+
 WORDS = 2**15
 """Words that are made at a time, where nothing is compiled."""
 
@@ -28,17 +36,32 @@ def _as_words(x: Array) -> Array:
 
 
 @functools.cache
-def compiled() -> ModuleType | None:
+def loops() -> ModuleType | None:
     """Return the loops that numba compiles, if it is installed: imported when first needed, for that takes a while."""
+    if os.environ.get("TEMPSCALE_NUMBA") == "0":
+        return None
     try:
-        return importlib.import_module("tempscale_backends.numpy.compiled")
+        return importlib.import_module(LOOPS)
     except ImportError:
         return None
+    except Exception as error:  # whatever is wrong with it must not reach users of NumPy
+        warnings.warn(
+            f"numba is installed but does not work, so NumPy draws without it, slower: {error!r}. "
+            "TEMPSCALE_NUMBA=0 in the environment leaves it alone.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
+
+
+def _loops_for(count: int) -> ModuleType | None:
+    """Return the loops if they are there, or worth to wait for."""
+    return loops() if count >= MANY or LOOPS in sys.modules else None
 
 
 @_threefry.words.native("numpy")
 def _words(key: Array, *, count: int) -> Array:
-    key, fast = key.astype(np.uint32), compiled()
+    key, fast = key.astype(np.uint32), _loops_for(count)
     if fast is not None:
         words: Array = fast.words(key, count)
         return words
@@ -50,7 +73,7 @@ def _words(key: Array, *, count: int) -> Array:
 
 @_threefry.pairs.native("numpy")
 def _pairs(key: Array, *, count: int, stream: int = 0) -> tuple[Array, Array]:
-    key, fast = key.astype(np.uint32), compiled()
+    key, fast = key.astype(np.uint32), _loops_for(count)
     if fast is not None:
         y0, y1 = fast.pairs(key, count, stream)
         return y0, y1

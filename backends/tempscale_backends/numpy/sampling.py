@@ -183,11 +183,11 @@ def _race(field: Field, key: tuple[Array, Array], draws: Array, rows: Array, xp:
 
 @_gumbel.tokens_of_rows.native("numpy")
 def _tokens_of_rows(x: Array, key: Array, **options: Any) -> Array:
-    fast = random.compiled()
+    fast = random.loops()
     with np.errstate(all="ignore"):
         if fast is None:
             return _gumbel.in_blocks(x, key, xp=np, stages=Stages(_prepared, _race), **options)
-        draw = functools.partial(_gumbel.tokens_of_rows.body, drawn=fast.drawn, xp=np)
+        draw = functools.partial(_gumbel.tokens_of_rows.body, run=fast.drawn, xp=np)
         return _gumbel.by_rows(draw, x, key, xp=np, **options)
 
 
@@ -209,8 +209,8 @@ def _first(arrivals: Array, draws: Array) -> Array:
 
 @_gumbel_top_k.distinct_tokens_of_rows.native("numpy")
 def _distinct_tokens_of_rows(x: Array, key: Array, **options: Any) -> Array:
-    fast = random.compiled()
+    fast = random.loops()
     arrivals = _gumbel_top_k.arrivals if fast is None else fast.arrivals
-    draw = functools.partial(_gumbel_top_k.distinct_tokens_of_rows.body, arrivals=arrivals, xp=np)
+    draw = functools.partial(_gumbel_top_k.distinct_tokens_of_rows.body, run=arrivals, xp=np)
     with np.errstate(all="ignore"):
         return _gumbel.by_rows(draw, x, key, xp=np, **options)

@@ -1,11 +1,12 @@
-"""Words and the race for a token as plain loops, which numba compiles: a fifth of the time of NumPy's calls.
+"""Words and the race for a token as plain loops, which numba compiles: down to a fifth of the time of NumPy's calls.
 
 The functions here do what those of the same name in `tempscale._threefry` and `tempscale._gumbel` do, one row or one
 entry after another. numba makes 64 bits of what is done with 32; `int32` and `uint32` take them back, and the compiler
 then computes in 32.
 
-Importing this takes some seconds the first time, and later about as long as importing numba, which keeps what it
-compiled for as long as this file is the same. So the tables are arguments: as constants they would be kept, too.
+Importing this takes some seconds the first time, and later about as long as importing numba, which keeps on disk what
+it compiled for as long as this file is the same. So the tables are arguments: as constants they would be kept, too.
+The constants that are imported are kept, which are part of the definition: whoever changes one has to touch this file.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import numba
 import numpy as np
 from numba import types
 
-from tempscale._arguments import LARGEST
 from tempscale._gumbel import GROUPS, NOBODY, ONE, TABLES
 from tempscale._gumbel_top_k import DRAW, FARTHEST
 from tempscale.backend import Array
@@ -29,16 +29,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 int32, uint32, float32 = np.int32, np.uint32, np.float32
 
-_LARGEST = float32(LARGEST["float32"])
 _HALF = GROUPS // 2
 MOST = 2**26
-"""Words of noise in one call, which nothing interrupts: some tenths of a second."""
+"""Words in one call, which nothing interrupts: some tenths of a second."""
 BLOCK = 1024
 """Entries that noise is made for at a time, without replacement."""
 _TABLES = tuple([TABLES[name] for name in ("log2", "log2 steps", "tail", "tail steps")])
 
 
-def part(fn: F) -> F:
+def inlined(fn: F) -> F:
     """Have a function compiled into those that call it."""
     made: F = numba.njit(fn)
     return made
@@ -51,7 +50,7 @@ def compiled(*arguments: Any) -> Callable[[F], F]:
         options = {"nogil": True, "error_model": "numpy"}
         try:
             made: F = numba.njit([arguments], cache=True, **options)(fn)
-        except RuntimeError:  # there is no folder that it can be kept in
+        except Exception:  # no folder that it can be kept in, a full disk, or a damaged file from before
             made = numba.njit([arguments], **options)(fn)
         return made
 
@@ -70,13 +69,13 @@ _OF_TABLES = types.UniTuple(types.int32[::1], 4)
 # Words
 
 
-@part
+@inlined
 def rotated(x: Any, places: Any) -> Any:
     """Rotate a word to the left."""
     return uint32((x << uint32(places)) | (x >> uint32(32 - places)))
 
 
-@part
+@inlined
 def rounds(x0: Any, x1: Any, places: Any) -> Any:
     """Do four rounds."""
     a, b, c, d = places  # one after another: of a loop over them the compiler makes no constants
@@ -91,7 +90,7 @@ def rounds(x0: Any, x1: Any, places: Any) -> Any:
     return x0, x1
 
 
-@part
+@inlined
 def block(k0: Any, k1: Any, x0: Any, x1: Any) -> Any:
     """Encrypt a counter of two words."""
     even, odd = (13, 15, 26, 6), (17, 29, 16, 24)
@@ -104,30 +103,39 @@ def block(k0: Any, k1: Any, x0: Any, x1: Any) -> Any:
     return uint32(x0 + k2), uint32(x1 + k0 + 5)
 
 
-@compiled(types.uint32, types.uint32, types.uint32, types.uint32[::1], types.uint32[::1])
-def _encrypt(k0: Any, k1: Any, stream: Any, y0: Any, y1: Any) -> None:
+@compiled(types.uint32[::1], types.uint32[::1], types.uint32, types.uint32, types.uint32, types.uint32)
+def _fill_pairs(y0: Any, y1: Any, k0: Any, k1: Any, stream: Any, start: Any) -> None:
     for i in range(y0.size):
-        y0[i], y1[i] = block(k0, k1, stream, uint32(i))
+        y0[i], y1[i] = block(k0, k1, stream, uint32(start + i))
+
+
+@compiled(types.uint32[::1], types.uint32, types.uint32, types.uint32)
+def _fill_words(out: Any, k0: Any, k1: Any, start: Any) -> None:
+    for i in range(out.size):
+        y0, y1 = block(k0, k1, uint32(0), uint32(start + i))
+        out[i] = y0 ^ y1
 
 
 def pairs(key: Array, count: int, stream: int = 0) -> tuple[Array, Array]:
     """Do what `tempscale._threefry.pairs` does, with a key of uint32."""
     y0, y1 = np.empty(count, np.uint32), np.empty(count, np.uint32)
-    _encrypt(key[0], key[1], stream, y0, y1)
+    for at in range(0, count, MOST):
+        _fill_pairs(y0[at : at + MOST], y1[at : at + MOST], key[0], key[1], stream, at)
     return y0, y1
 
 
 def words(key: Array, count: int) -> Array:
     """Do what `tempscale._threefry.words` does, with a key of uint32."""
-    y0, y1 = pairs(key, count)
-    y0 ^= y1
-    return y0
+    out = np.empty(count, np.uint32)
+    for at in range(0, count, MOST):
+        _fill_words(out[at : at + MOST], key[0], key[1], at)
+    return out
 
 
 # Integer functions
 
 
-@part
+@inlined
 def log2_of(m: Any, tables: Any) -> Any:
     """log2 of integers from 1 to 2^32 - 1."""
     bits = float32(m).view(int32)
@@ -136,7 +144,7 @@ def log2_of(m: Any, tables: Any) -> Any:
     return int32(((bits >> 23) - 127) * ONE + tables[0][k] + between)
 
 
-@part
+@inlined
 def noise(word: Any, tables: Any) -> Any:
     """Return log2 of an exponential variate, made of a word."""
     y = int32(word)
@@ -155,26 +163,20 @@ def noise(word: Any, tables: Any) -> Any:
 # Differences
 
 
-@part
-def at_finite(x: Any) -> Any:
-    """Clip to finite numbers."""
-    return min(max(x, -_LARGEST), _LARGEST)
-
-
-@part
+@inlined
 def product(difference: Any, x: Any, c: Any, limit: Any) -> Any:
     """Return the difference of an entry x from a maximum, times c, up to a limit; the limit where x is -inf."""
     found = float32(np.inf) if x == -np.inf else float32(0) if c == 0 else difference * c
     return found if found < limit else float32(limit)
 
 
-@part
+@inlined
 def scaled(difference: Any, x: Any, c: Any, limit: Any) -> Any:
     """Return `product` as an integer."""
     return int32(product(difference, x, c, limit))
 
 
-@part
+@inlined
 def weight(difference: Any, x: Any, c: Any, s: Any) -> Any:
     """Return 2^-difference with 30 - s fractional bits."""
     i = scaled(difference, x, c * float32(2.0**-9), (31 - s) << 15)
@@ -188,7 +190,7 @@ def weight(difference: Any, x: Any, c: Any, s: Any) -> Any:
 # A token of a row
 
 
-@part
+@inlined
 def prepare(x: Any, c: Any, highest: Any, start: Any, total: Any, tables: Any) -> Any:
     """Fill in the maximum of each group and its score before any noise. Return whether the row has a distribution."""
     groups = highest.size
@@ -209,16 +211,15 @@ def prepare(x: Any, c: Any, highest: Any, start: Any, total: Any, tables: Any) -
     for slot in range(slots if slots > 1 else 0):
         entries = x[slot * GROUPS : (slot + 1) * GROUPS]
         for g in range(entries.size):
-            total[g] += weight(at_finite(highest[g]) - entries[g], entries[g], c, s)
+            total[g] += weight(highest[g] - entries[g], entries[g], c, s)
     for g in range(groups):
-        best = at_finite(highest[g])
-        start[g] = scaled(top - best, best, c, 2**30)
+        start[g] = scaled(top - highest[g], highest[g], c, 2**30)
         if slots > 1:
             start[g] += (30 - s) * ONE - log2_of(max(total[g], 1), tables)
     return True
 
 
-@part
+@inlined
 def race(x: Any, c: Any, k0: Any, k1: Any, highest: Any, start: Any, words: Any, tables: Any) -> Any:
     """Return the token of a draw with this subkey."""
     groups = highest.size
@@ -233,7 +234,7 @@ def race(x: Any, c: Any, k0: Any, k1: Any, highest: Any, start: Any, words: Any,
     for slot in range(-(-(x.size - group) // GROUPS) if x.size > GROUPS else 0):
         entry = x[slot * GROUPS + group]
         word, _ = block(k0, k1, uint32(0), uint32(_HALF + slot))
-        score = int32(scaled(at_finite(highest[group]) - entry, entry, c, 2**30) + noise(word, tables))
+        score = int32(scaled(highest[group] - entry, entry, c, 2**30) + noise(word, tables))
         if score < lowest and entry > -np.inf:
             token, lowest = slot * GROUPS + group, score
     return token
@@ -245,7 +246,7 @@ def _draw(tokens: Any, x: Any, key: Any, c: Any, draws: Any, rows: Any, tables: 
     highest, start, total = np.empty(groups, float32), np.empty(groups, int32), np.empty(groups, int32)
     words = np.empty(GROUPS, uint32)
     for row in range(x.shape[0]):
-        of_row, of_key = c[row % c.size], row % key[0].size
+        of_row, of_key = c[row if c.size > 1 else 0], row if key[0].size > 1 else 0
         if not prepare(x[row], of_row, highest, start, total, tables):
             tokens[row] = -1
             continue
@@ -257,7 +258,7 @@ def _draw(tokens: Any, x: Any, key: Any, c: Any, draws: Any, rows: Any, tables: 
 def drawn(x: Array, key: tuple[Array, Array], c: Any, draws: Array, rows: Array, xp: Any) -> Array:
     """Do what `tempscale._gumbel.drawn` does."""
     tokens = np.empty((len(rows), len(draws)), np.int32)
-    step = max(1, MOST // max(1, x.size))
+    step = max(1, MOST // max(1, len(rows) * max(64, x.shape[1])))
     for at in range(0, len(draws), step):
         _draw(tokens[:, at : at + step], *_given(x, key, c, draws[at : at + step], rows))
     return tokens
@@ -269,6 +270,9 @@ def _given(x: Array, key: tuple[Array, Array], c: Any, *numbers: Array) -> tuple
     factors = np.ascontiguousarray(c, np.float32).reshape(-1)
     x = np.ascontiguousarray(x, np.float32)
     x = x if x.flags.aligned else x.copy()
+    for given in (*words, factors):
+        if len(given) not in (1, len(x)):  # the loops would read beyond its end
+            raise ValueError(f"{len(given)} for {len(x)} rows")
     return x, words, factors, *[np.ascontiguousarray(n) for n in numbers], _TABLES
 
 
@@ -279,9 +283,9 @@ def _given(x: Array, key: tuple[Array, Array], c: Any, *numbers: Array) -> tuple
 def _arrive(arrivals: Any, x: Any, key: Any, c: Any, rows: Any, tables: Any) -> None:
     words = np.empty(BLOCK, uint32)
     for row in range(x.shape[0]):
-        of_row, of_key = c[row % c.size], row % key[0].size
+        of_row, of_key = c[row if c.size > 1 else 0], row if key[0].size > 1 else 0
         k0, k1 = block(key[0][of_key], key[1][of_key], uint32(DRAW), uint32(rows[row]))
-        best = at_finite(x[row].max())
+        best = x[row].max()
         for at in range(0, x.shape[1], BLOCK):
             entries, of_entries = x[row, at : at + BLOCK], arrivals[row, at : at + BLOCK]
             for i in range((entries.size + 1) // 2):
