@@ -133,6 +133,7 @@ def rows(names: list[str], sizes: list[int]) -> Iterator[Row]:
     """Measure, one line at a time."""
     import jax
 
+    tempscale.get_backend("numpy").settings()  # which loads numba, if it is there: few words would not
     for name in names:
         peer, key = PEERS[name](), random.fold_in(KEY, 0, like=tempscale.get_backend(name).asarray([0.0]))
         for size in sizes:
