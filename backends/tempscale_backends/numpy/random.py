@@ -55,7 +55,7 @@ def loops() -> ModuleType | None:
 
 
 def _loops_for(count: int) -> ModuleType | None:
-    """Return the loops if they are there, or worth to wait for."""
+    """Return the loops if they are loaded, or worth waiting for."""
     return loops() if count >= MANY or LOOPS in sys.modules else None
 
 
