@@ -686,7 +686,7 @@ def _weighted(key: Array, weights: Array, /, *, count: int, size: int, dtype: st
     backend = backend_of(key)
     wide = backend.dtype("int64")
     w = xp.astype(weights, backend.dtype("float64"))
-    m, k = _quantiles.split_float(xp.where(w > 0, w, xp.zeros_like(w)))
+    m, k = _quantiles.split_float(xp.where((w > 0) & (w < math.inf), w, xp.zeros_like(w)))
     # integers relative to the largest, of as many bits as leave the sum below 2^62
     precision = min(41, 61 - (size - 1).bit_length())
     places = xp.max(xp.where(m > 0, k, xp.full_like(k, -(2.0**20))), axis=0, keepdims=True) - k
