@@ -9,7 +9,6 @@ it that a compiler could fuse. The rules are otherwise those of `tempscale._gumb
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 from tempscale._agnostic import INJECTED, agnostic
@@ -46,11 +45,12 @@ def words(key: tuple[Array, Array], x: Array, rows: Array, xp: Any) -> Array:
     return alternating(*threefry(*subkey, xp.zeros_like(blocks), blocks), x)
 
 
-def arrivals(x: Array, c: Any, key: tuple[Array, Array], rows: Array, xp: Any) -> Array:
+@agnostic
+def arrivals(x: Array, k0: Array, k1: Array, rows: Array, /, *, c: Any, xp: Any = INJECTED) -> Array:
     """Return when each entry arrives, in units of 2^-24 on a scale of log2; inf where x is -inf."""
     best = at_finite(xp.max(x, axis=1, keepdims=True), xp)
     behind = xp.trunc(xp.clip(products(best - x, c, xp), 0.0, FARTHEST))
-    return xp.where(x == -math.inf, math.inf, behind + cast(noise(words(key, x, rows, xp)), x.dtype, xp))
+    return xp.where(x == -math.inf, math.inf, behind + cast(noise(words((k0, k1), x, rows, xp)), x.dtype, xp))
 
 
 def at_zero(x: Array, xp: Any) -> Array:
@@ -67,26 +67,15 @@ def in_order(arrivals: Array, draws: Array, xp: Any) -> Array:
 
 @agnostic
 def distinct_tokens_of_rows(
-    x: Array,
-    key: Array,
-    /,
-    *,
-    temperature: Any,
-    draws: Array,
-    rows: Array,
-    xp: Any = INJECTED,
-    run: Callable[..., Array] = arrivals,
+    x: Array, key: Array, /, *, temperature: Any, draws: Array, rows: Array, xp: Any = INJECTED
 ) -> Array:
-    """Return what `tempscale._gumbel.tokens_of_rows` does, of the same arguments, without replacement.
-
-    What runs the race is `arrivals`, or another function that does the same.
-    """
+    """Return what `tempscale._gumbel.tokens_of_rows` does, of the same arguments, without replacement."""
     x = cast(x, backend_of(x).dtype("float32"), xp)
     wrong = no_token(x)
     if isinstance(temperature, float) and temperature == AT_ZERO:
         return xp.where(wrong, -1, in_order(at_zero(x, xp), draws, xp))
     c, is_zero, is_wrong = factor(temperature, xp)
-    arrival = run(x, c, signed_words(key, xp), rows, xp)
+    arrival = arrivals(x, *signed_words(key, xp), rows, c=c)
     if is_zero is not None:
         arrival, wrong = xp.where(is_zero, at_zero(x, xp), arrival), wrong | is_wrong
     return xp.where(wrong, -1, in_order(arrival, draws, xp))

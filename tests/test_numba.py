@@ -12,7 +12,7 @@ from draws import CASES, CLASSES, KEY, WORDS, known_tokens, many_rows, named
 from support import require, run_python
 from tempscale_backends.numpy import random as numpy_random
 
-from tempscale import _gumbel, _threefry, sample, sample_without_replacement
+from tempscale import _gumbel, _threefry, random, sample, sample_without_replacement
 
 WAYS = ("loops", "arrays")
 
@@ -187,10 +187,8 @@ ASK = "from tempscale_backends.numpy.random import loops; print(loops() is None)
 
 
 def drawn() -> str:
-    import tempscale
-
-    tokens = sample([[0.0, 1.0, 2.0]] * 20, tempscale.random.key(0), num_samples=4).tolist()
-    return f"{tokens}\n{tempscale.random.bits(tempscale.random.key(0), (5,)).tolist()}\n"
+    tokens = sample([[0.0, 1.0, 2.0]] * 20, random.key(0), num_samples=4).tolist()
+    return f"{tokens}\n{random.bits(random.key(0), (5,)).tolist()}\n"
 
 
 def test_where_numba_is_missing_arrays_draw_the_same() -> None:

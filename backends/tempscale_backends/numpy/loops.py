@@ -296,8 +296,8 @@ def _arrive(arrivals: Any, x: Any, key: Any, c: Any, rows: Any, tables: Any) -> 
                 of_entries[j] = np.inf if entries[j] == -np.inf else arrival
 
 
-def arrivals(x: Array, c: Any, key: tuple[Array, Array], rows: Array, xp: Any) -> Array:
+def arrivals(x: Array, k0: Array, k1: Array, rows: Array, *, c: Any) -> Array:
     """Do what `tempscale._gumbel_top_k.arrivals` does."""
     found = np.empty(x.shape, np.float32)
-    _arrive(found, *_given(x, key, c, rows))
+    _arrive(found, *_given(x, (k0, k1), c, rows))
     return found

@@ -194,6 +194,13 @@ def _tokens_of_rows(x: Array, key: Array, **options: Any) -> Array:
 # Without replacement
 
 
+@_gumbel_top_k.arrivals.native("numpy")
+def _arrivals(*arrays: Array, c: Any) -> Array:
+    fast = random.loops()
+    found: Array = _gumbel_top_k.arrivals.body(*arrays, c=c, xp=np) if fast is None else fast.arrivals(*arrays, c=c)
+    return found
+
+
 @_gumbel_top_k.first.native("numpy")
 def _first(arrivals: Array, draws: Array) -> Array:
     count = len(draws)
@@ -209,8 +216,6 @@ def _first(arrivals: Array, draws: Array) -> Array:
 
 @_gumbel_top_k.distinct_tokens_of_rows.native("numpy")
 def _distinct_tokens_of_rows(x: Array, key: Array, **options: Any) -> Array:
-    fast = random.loops()
-    arrivals = _gumbel_top_k.arrivals if fast is None else fast.arrivals
-    draw = functools.partial(_gumbel_top_k.distinct_tokens_of_rows.body, run=arrivals, xp=np)
+    draw = functools.partial(_gumbel_top_k.distinct_tokens_of_rows.body, xp=np)
     with np.errstate(all="ignore"):
         return _gumbel.by_rows(draw, x, key, xp=np, **options)
