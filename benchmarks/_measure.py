@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tempscale_backends.numpy.natives import random
+
 from tempscale.backend import Backend
 
 Contender = Callable[[], object]
@@ -55,7 +57,6 @@ def forget_shapes(backend: Backend) -> None:
 
 def without_numba(run: Callable[..., Any]) -> Callable[..., Any]:
     """Have NumPy, and PyTorch where NumPy works for it, do what they do where numba is not installed."""
-    from tempscale_backends.numpy import random
 
     def by_arrays(*args: Any) -> Any:
         found = random.loops

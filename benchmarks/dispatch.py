@@ -15,7 +15,7 @@ import numpy as np
 
 import tempscale
 from benchmarks._measure import seconds_per_call
-from tempscale._dispatch import call_backend
+from tempscale._core.dispatch import call_backend
 
 
 def contenders(x: object) -> dict[str, Callable[[], object]]:

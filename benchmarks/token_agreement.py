@@ -21,6 +21,7 @@ import tempscale
 from benchmarks._measure import forget_shapes, without_numba
 from tempscale import random
 from tempscale.decoding import DEFINITION_VERSION, sample
+from tempscale.kernels import gumbel
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -136,14 +137,13 @@ def total_variation(x: np.ndarray[Any, Any], t: float) -> float:
 
     A group is drawn by 2^-(its score before the noise), and within it an entry by 2^-(its own).
     """
-    from tempscale import _gumbel
 
     with np.errstate(all="ignore"):
-        factor = _gumbel.factor_of_number(t)
-        field = _gumbel.prepared(_gumbel.grouped(x[None]), _gumbel.shifts(x[None]), factor, np)
-        group = np.where(field.empty, 0, 2.0 ** -(field.start / _gumbel.ONE))
+        factor = gumbel.factor_of_number(t)
+        field = gumbel.prepared(gumbel.grouped(x[None]), gumbel.shifts(x[None]), factor, np)
+        group = np.where(field.empty, 0, 2.0 ** -(field.start / gumbel.ONE))
         entries = np.concatenate(field.parts, axis=1)
-        own = _gumbel.scaled(field.best[:, None] - entries, entries, factor, 2.0**30, np) / _gumbel.ONE
+        own = gumbel.scaled(field.best[:, None] - entries, entries, factor, 2.0**30, np) / gumbel.ONE
         entry = np.where(entries == -np.inf, 0, 2.0**-own)
         p = group[:, None] / group.sum() * entry / np.maximum(entry.sum(1, keepdims=True), 1e-300)
     return float(abs(p.reshape(-1)[: len(x)] - exactly(x, t)).sum() / 2)

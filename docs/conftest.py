@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tempscale._registry import known_backends, unregister_backend
+from tempscale._core.registry import known_backends, unregister_backend
 
 TESTING = Path(__file__).with_name("testing.md")
 PLUGIN = Path(__file__).parents[1] / "tests" / "plugin"

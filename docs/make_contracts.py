@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import tempscale.contracts
-from tempscale._agnostic import OPERATIONS
+from tempscale._core.operation import OPERATIONS
 
 PAGE = Path(__file__).with_name("contracts.md")
 

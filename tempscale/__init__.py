@@ -2,15 +2,15 @@
 
 from typing import TYPE_CHECKING, Any
 
-from tempscale._agnostic import agnostic
-from tempscale._checks import checks
-from tempscale._dispatch import backend_of, explain
-from tempscale._registry import backends, get_backend, register_backend
+from tempscale._core.checks import checks
+from tempscale._core.dispatch import backend_of, explain
+from tempscale._core.operation import agnostic
+from tempscale._core.registry import backends, get_backend, register_backend
 from tempscale.arrays import array_namespace, convert, custom_gradient, stop_gradient, to_numpy
 from tempscale.backend import Backend, BackendEntry, BackendUnavailableError
 from tempscale.losses import cross_entropy
 from tempscale.probability import entropy, kl_divergence, log_prob, log_softmax, logsumexp, softmax
-from tempscale.sparse import sparsemax
+from tempscale.probability._sparsemax import sparsemax
 from tempscale.transforms import grad, jit, value_and_grad, vmap
 
 __version__ = "0.1.0"

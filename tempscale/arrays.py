@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tempscale._dispatch import (
+from tempscale._core.dispatch import (
     call_backend,
     check_entries,
     complete,
@@ -17,8 +17,8 @@ from tempscale._dispatch import (
     owner_of,
     unwrap,
 )
-from tempscale._registry import loaded
-from tempscale._trees import flatten, map_leaves
+from tempscale._core.registry import loaded
+from tempscale._core.trees import flatten, map_leaves
 from tempscale.backend import Array, ArrayFunction, Backend
 
 __all__ = ["array_namespace", "convert", "custom_gradient", "stop_gradient", "to_numpy"]

@@ -17,7 +17,7 @@ import pytest
 from support import DIFFERENTIATING, PLUGIN, Run, require
 
 from tempscale import Backend, get_backend, register_backend
-from tempscale._registry import unregister_backend
+from tempscale._core.registry import unregister_backend
 
 
 def pytest_configure(config: pytest.Config) -> None:

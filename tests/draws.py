@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tempscale import Backend, _gumbel, random
+from tempscale import Backend, random
+from tempscale.kernels import gumbel
 
 KNOWN = json.loads((Path(__file__).parent / "data" / "token_draw.json").read_text())
 KEY = random.key(int(KNOWN["key"], 16))
@@ -28,7 +29,7 @@ def named(case: dict[str, Any]) -> str:
     return f"{case.get('name') or case.get('gen', 'ten')}, T={case['T']}, draw {case['draw']}"
 
 
-def known_tokens(backend: Backend, case: dict[str, Any], temperature: Any, draw: Any = _gumbel.tokens_of_rows) -> Any:
+def known_tokens(backend: Backend, case: dict[str, Any], temperature: Any, draw: Any = gumbel.tokens_of_rows) -> Any:
     """What a backend draws in a case, whose draw is any word."""
     rows = len(case["tokens"])
     tokens = draw(

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from tempscale import Backend
+from tempscale.reporting.report import Cell, State
 from tempscale.testing.plugin import backend_or_skip
-from tempscale.testing.report import Cell, State
 
 NAMES = ("numpy", "torch", "tensorflow", "jax")
 DIFFERENTIATING = ("torch", "tensorflow", "jax")
+ROOT = Path(__file__).parents[1]
 PLUGIN = Path(__file__).with_name("plugin")  # an installable package that brings a fifth backend
 
 

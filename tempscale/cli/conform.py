@@ -12,14 +12,14 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tempscale._agnostic import Operation
+from tempscale._core.operation import Operation
 from tempscale.cli.console import stdout
 from tempscale.cli.errors import UsageError
 from tempscale.cli.files import read_logits
-from tempscale.cli.tables import show_report
+from tempscale.reporting.formats import to_html, to_json, to_junit
+from tempscale.reporting.report import Report
+from tempscale.reporting.tables import show_report
 from tempscale.testing import conformance
-from tempscale.testing.formats import to_html, to_json, to_junit
-from tempscale.testing.report import Report
 
 __all__ = ["Destinations", "conform", "logits", "selection", "split_names"]
 

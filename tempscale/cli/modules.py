@@ -7,7 +7,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from tempscale._agnostic import Operation
+from tempscale._core.operation import Operation
 from tempscale.cli.errors import UsageError
 
 __all__ = ["operations_of"]

@@ -12,7 +12,7 @@ from rich.table import Table
 
 import tempscale
 from tempscale import random
-from tempscale._registry import get_backend, known_backends
+from tempscale._core.registry import get_backend, known_backends
 from tempscale.backend import Backend, BackendUnavailableError
 from tempscale.cli.console import stdout
 from tempscale.cli.errors import UsageError

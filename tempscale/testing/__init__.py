@@ -6,11 +6,11 @@ For tests: `assert_conforms`, `gradcheck` and `assert_ulp`, a pytest plugin (`te
 """
 
 from tempscale.contracts import Contract, Specification
+from tempscale.reporting.report import Agreement, Cell, Report, State
 from tempscale.testing.asserting import assert_conforms, assert_ulp, gradcheck
 from tempscale.testing.check import Place, Verdict, check
 from tempscale.testing.conformance import Progress, Selection, run
-from tempscale.testing.modes import Mode
-from tempscale.testing.report import Agreement, Cell, Report, State
+from tempscale.testing.conformance.modes import Mode
 from tempscale.testing.ulp import spacing, ulp_distance
 
 __all__ = [

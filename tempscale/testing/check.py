@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tempscale._wide import narrow
+from tempscale._reference.wide import narrow
 from tempscale.testing.ulp import FLOATS, largest, spacing
 
 __all__ = ["Place", "Verdict", "check"]

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from tempscale import _wide
-from tempscale._dispatch import is_number
-from tempscale._registry import get_backend
-from tempscale._trees import LEAF, Structure, flatten, map_leaves
+from tempscale._core.dispatch import is_number
+from tempscale._core.registry import get_backend
+from tempscale._core.trees import LEAF, Structure, flatten, map_leaves
+from tempscale._reference import wide
 from tempscale.arrays import to_numpy
 from tempscale.backend import Array, Backend
 from tempscale.contracts import working_precision
@@ -92,7 +92,7 @@ class Claim:
     def widened(self, arrays: Sequence[Host], dtype: str) -> list[Any]:
         """Return the same values in the precision of the reference."""
         working = working_precision(dtype)
-        return [_wide.widen(x, working, longdouble=True) if _is_float(x) else x for x in arrays]
+        return [wide.widen(x, working, longdouble=True) if _is_float(x) else x for x in arrays]
 
     def exact(self, wide: Sequence[Any]) -> Exact:
         """Call the reference on arrays in its precision."""

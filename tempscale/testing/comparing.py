@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from tempscale._registry import get_backend
-from tempscale._trees import LEAF, Structure, flatten
-from tempscale._wide import narrow
+from tempscale._core.registry import get_backend
+from tempscale._core.trees import LEAF, Structure, flatten
+from tempscale._reference.wide import narrow
 from tempscale.backend import Array, Backend
 from tempscale.contracts import Contract, formula_quantities
 from tempscale.testing.check import Verdict, check
 from tempscale.testing.claims import Claim, Exact, Host
+from tempscale.testing.conformance.modes import Mode
+from tempscale.testing.conformance.plan import Step
 from tempscale.testing.derivatives import Derivative, allowed, derivative
-from tempscale.testing.modes import Mode
-from tempscale.testing.plan import Step
 
 __all__ = ["Comparison", "Found", "Projection"]
 

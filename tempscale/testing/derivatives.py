@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tempscale._wide import narrow
+from tempscale._reference.wide import narrow
 
 __all__ = ["Derivative", "allowed", "derivative"]
 

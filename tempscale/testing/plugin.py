@@ -47,7 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "that passes there fails.",
     )
     if _named(config):
-        from tempscale._registry import known_backends
+        from tempscale._core.registry import known_backends
 
         known = known_backends()
         for name in _named(config):
@@ -128,7 +128,7 @@ class ModeOfTest:
         compiler : str, optional
             One of `Backend.compilers`; by default the first.
         """
-        from tempscale.testing.modes import Mode
+        from tempscale.testing.conformance.modes import Mode
 
         chosen = Mode(self.name)
         problem = chosen.problem(backend)
@@ -144,7 +144,7 @@ class ModeOfTest:
 
 def backend_or_skip(name: str, config: pytest.Config) -> Backend:
     """Return a backend; skip the test if it is not there, or fail it under ``--require-backends``."""
-    from tempscale._registry import get_backend
+    from tempscale._core.registry import get_backend
     from tempscale.backend import BackendUnavailableError
 
     try:
@@ -156,7 +156,7 @@ def backend_or_skip(name: str, config: pytest.Config) -> Backend:
 
 
 def _known() -> tuple[str, ...]:
-    from tempscale._registry import known_backends
+    from tempscale._core.registry import known_backends
 
     return known_backends()
 

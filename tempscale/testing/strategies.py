@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from tempscale._registry import get_backend
+from tempscale._core.registry import get_backend
 from tempscale.contracts import working_precision
-from tempscale.testing.cases import TEMPERATURES, WIDE
+from tempscale.testing.conformance.cases import TEMPERATURES, WIDE
 from tempscale.testing.ulp import largest
 
 try:

@@ -12,9 +12,6 @@ import numpy as np
 
 from tempscale.backend import Array, ArrayFunction, Backend
 from tempscale_backends.jax import natives as natives
-from tempscale_backends.jax import precision as precision
-from tempscale_backends.jax import random as random
-from tempscale_backends.jax import sampling as sampling
 
 
 class JaxBackend(Backend):

@@ -11,9 +11,7 @@ import numpy as np
 
 from tempscale.backend import Array, ArrayFunction, Backend, BackendUnavailableError
 from tempscale_backends.numpy import natives as natives
-from tempscale_backends.numpy import precision as precision
-from tempscale_backends.numpy import random as random
-from tempscale_backends.numpy import sampling as sampling
+from tempscale_backends.numpy.natives import random
 
 
 @functools.lru_cache(maxsize=64)

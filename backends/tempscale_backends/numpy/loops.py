@@ -1,6 +1,6 @@
 """Words and the race for a token as plain loops, which numba compiles: down to a fifth of the time of NumPy's calls.
 
-The functions here do what those of the same name in `tempscale._threefry` and `tempscale._gumbel` do, one row or one
+The functions here do what those of the same name in `tempscale.kernels.threefry` and `tempscale.kernels.gumbel` do, one row or one
 entry after another. numba makes 64 bits of what is done with 32; `int32` and `uint32` take them back, and the compiler
 then computes in 32.
 
@@ -18,9 +18,9 @@ import numba
 import numpy as np
 from numba import types
 
-from tempscale._gumbel import GROUPS, NOBODY, ONE, TABLES
-from tempscale._gumbel_top_k import DRAW, FARTHEST
 from tempscale.backend import Array
+from tempscale.kernels.gumbel.tables import GROUPS, NOBODY, ONE, TABLES
+from tempscale.kernels.gumbel.top_k import DRAW, FARTHEST
 
 if numba.config.DISABLE_JIT:
     raise ImportError("numba is told not to compile: as Python these loops would take a thousand times as long")
@@ -117,7 +117,7 @@ def _fill_words(out: Any, k0: Any, k1: Any, start: Any) -> None:
 
 
 def pairs(key: Array, count: int, stream: int = 0) -> tuple[Array, Array]:
-    """Do what `tempscale._threefry.pairs` does, with a key of uint32."""
+    """Do what `tempscale.kernels.threefry.pairs` does, with a key of uint32."""
     y0, y1 = np.empty(count, np.uint32), np.empty(count, np.uint32)
     for at in range(0, count, MOST):
         _fill_pairs(y0[at : at + MOST], y1[at : at + MOST], key[0], key[1], stream, at)
@@ -125,7 +125,7 @@ def pairs(key: Array, count: int, stream: int = 0) -> tuple[Array, Array]:
 
 
 def words(key: Array, count: int) -> Array:
-    """Do what `tempscale._threefry.words` does, with a key of uint32."""
+    """Do what `tempscale.kernels.threefry.words` does, with a key of uint32."""
     out = np.empty(count, np.uint32)
     for at in range(0, count, MOST):
         _fill_words(out[at : at + MOST], key[0], key[1], at)
@@ -256,7 +256,7 @@ def _draw(tokens: Any, x: Any, key: Any, c: Any, draws: Any, rows: Any, tables: 
 
 
 def drawn(x: Array, key: tuple[Array, Array], c: Any, draws: Array, rows: Array, xp: Any) -> Array:
-    """Do what `tempscale._gumbel.drawn` does."""
+    """Do what `tempscale.kernels.gumbel.racing.drawn` does."""
     tokens = np.empty((len(rows), len(draws)), np.int32)
     step = max(1, MOST // max(1, len(rows) * max(64, x.shape[1])))
     for at in range(0, len(draws), step):
@@ -297,7 +297,7 @@ def _arrive(arrivals: Any, x: Any, key: Any, c: Any, rows: Any, tables: Any) -> 
 
 
 def arrivals(x: Array, k0: Array, k1: Array, rows: Array, *, c: Any) -> Array:
-    """Do what `tempscale._gumbel_top_k.arrivals` does."""
+    """Do what `tempscale.kernels.gumbel.top_k.arrivals` does."""
     found = np.empty(x.shape, np.float32)
     _arrive(found, *_given(x, (k0, k1), c, rows))
     return found

@@ -12,9 +12,6 @@ from tensorflow.python.eager import record
 from tempscale.backend import Array, ArrayFunction, Backend
 from tempscale_backends.tensorflow import namespace
 from tempscale_backends.tensorflow import natives as natives
-from tempscale_backends.tensorflow import precision as precision
-from tempscale_backends.tensorflow import random as random
-from tempscale_backends.tensorflow import sampling as sampling
 
 
 class TensorFlowBackend(Backend):

@@ -16,9 +16,6 @@ from torch.autograd import forward_ad
 
 from tempscale.backend import Array, ArrayFunction, Backend
 from tempscale_backends.torch import natives as natives
-from tempscale_backends.torch import precision as precision
-from tempscale_backends.torch import random as random
-from tempscale_backends.torch import sampling as sampling
 
 _DTYPES = {
     name: getattr(torch, name)

@@ -13,9 +13,9 @@ from typing import Any
 import array_api_compat.torch as xp
 import torch
 
-from tempscale import __version__, _gumbel, _threefry
-from tempscale._registry import constant_while_tracing
+from tempscale import __version__
 from tempscale.backend import Array
+from tempscale.kernels import constant_while_tracing, gumbel, threefry
 
 MOST_DRAWS = 64
 """Tokens of a row that are drawn at once in code of its own."""
@@ -48,10 +48,10 @@ def teach() -> None:
         from torch._inductor import decomposition, ir, lowering, virtualized
     except ImportError:  # in another version of PyTorch
         return
-    threefry, tokens = torch.ops.tempscale.threefry.default, torch.ops.tempscale.tokens_of_rows.default
-    if threefry in lowering.lowerings:
+    words, tokens = torch.ops.tempscale.threefry.default, torch.ops.tempscale.tokens_of_rows.default
+    if words in lowering.lowerings:
         return
-    _lower_threefry(threefry, lowering, ir, virtualized.ops)
+    _lower_threefry(words, lowering, ir, virtualized.ops)
     # called as it is, where it is not taken apart
     lowering.make_fallback(tokens, override_decomp=True)  # type: ignore[no-untyped-call]
     decomposition.register_decomposition([tokens])(_tokens_of_rows)
@@ -74,7 +74,7 @@ def _lower_threefry(operator: Any, lowering: Any, ir: Any, ops: Any) -> None:
 
         def words(index: Any) -> list[Any]:
             k0, k1, x0, x1 = [load(index) for load in loads]
-            y0, y1 = _threefry.block((k0, k1), x0, x1, rotate_left, constant)
+            y0, y1 = threefry.block((k0, k1), x0, x1, rotate_left, constant)
             return [y0, y1] if both else [y0 ^ y1]
 
         def pointwise(place: int) -> Any:
@@ -102,4 +102,4 @@ def _tokens_of_rows(
     if distinct or not isinstance(x.shape[1], int) or not isinstance(count, int) or count > MOST_DRAWS:
         return NotImplemented
     given = factor if temperature is None else temperature
-    return _gumbel.tokens_of_rows.body(x, key, temperature=given, draws=draws, rows=rows, xp=xp)
+    return gumbel.tokens_of_rows.body(x, key, temperature=given, draws=draws, rows=rows, xp=xp)

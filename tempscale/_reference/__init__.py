@@ -1,0 +1,1 @@
+"""Higher precision, in which the references of contracts compute."""

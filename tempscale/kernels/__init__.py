@@ -1,0 +1,7 @@
+"""What a backend may give natives for, and what natives are written with. README.md says what is where."""
+
+from tempscale._core.dtypes import LARGEST, SMALLEST_NORMAL, cast, working_dtype
+from tempscale._core.operation import OPERATIONS, Operation
+from tempscale._core.registry import constant_while_tracing
+
+__all__ = ["LARGEST", "OPERATIONS", "SMALLEST_NORMAL", "Operation", "cast", "constant_while_tracing", "working_dtype"]

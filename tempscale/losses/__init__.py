@@ -1,0 +1,5 @@
+"""Losses on logits."""
+
+from tempscale.losses._cross_entropy import cross_entropy
+
+__all__ = ["cross_entropy"]

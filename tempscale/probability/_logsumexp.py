@@ -1,0 +1,146 @@
+"""The logarithm of the partition function."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tempscale._core.arguments import (
+    prepare_logits,
+)
+from tempscale._core.dtypes import cast, working_dtype
+from tempscale._core.operation import INJECTED, agnostic
+from tempscale._reference import partition, wide
+from tempscale.arrays import stop_gradient
+from tempscale.backend import Array, Backend
+from tempscale.contracts import Contract
+from tempscale.kernels.exact.rows import log_of_total, prepared
+from tempscale.kernels.precision import Precision, of_rows, with_precision
+from tempscale.kernels.reductions import row_max_or_nan
+from tempscale.kernels.temperature import log_total, offset, scale, widen
+from tempscale.probability._quantities import _LOG_LEGEND
+
+
+@of_rows
+def logsumexp_value(x: Array, temperature: Any, *, axis: int, xp: Any) -> Array:
+    """Return the logarithm of the partition function."""
+    q = prepared(x, temperature, axis, xp)
+    at_zero = xp.where(q.m > 0, math.inf, xp.where(q.m < 0, -math.inf, q.m))
+    shift = xp.where(q.rate.cold & q.valid, at_zero, xp.where(q.rate.hot & q.valid, 0.0, q.m * q.rate.value))
+    total = shift + log_of_total(q, axis, xp)
+    # a maximum that is not finite is the result, with NaN above all
+    top = xp.max(xp.where(x == x, x, -math.inf), axis=axis, keepdims=True)
+    nan = xp.max(xp.astype(x != x, x.dtype), axis=axis, keepdims=True) > 0
+    if q.rate.valid is not True:
+        nan = nan | ~q.rate.valid
+    special = xp.where(nan, math.nan, xp.astype(top, total.dtype))
+    return xp.where(q.valid, total, special)
+
+
+def _prepare_reduction(
+    backend: Backend, logits: Array, /, *, keepdims: bool = False, **options: Any
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    args, options = prepare_logits(backend, logits, **options)
+    return args, {**options, "keepdims": bool(keepdims)}
+
+
+def _reduced(row: Array, logits: Array, axis: int, keepdims: bool, xp: Any) -> Array:
+    return cast(row if keepdims else xp.squeeze(row, axis=axis), logits.dtype, xp)
+
+
+@agnostic(prepare=_prepare_reduction, arrays=("temperature", "where"), run_in=with_precision(logsumexp_value))
+def logsumexp(
+    logits: Array,
+    /,
+    *,
+    temperature: Any = 1.0,
+    axis: int = -1,
+    where: Array | None = None,
+    keepdims: bool = False,
+    precision: Precision = "default",
+    xp: Any = INJECTED,
+) -> Array:
+    """Logarithm of the partition function, log(sum(exp(logits / T))), in nats.
+
+    Parameters
+    ----------
+    logits, temperature, axis, where, precision
+        As for `softmax`.
+    keepdims : bool, default False
+        Keep `axis` with size 1.
+
+    Returns
+    -------
+    array
+        The shape of `logits` without `axis`, the dtype and device of `logits`. NaN if any entry is NaN, else
+        +inf if any is +inf; -inf if all are masked. At T = 0 it is +inf, 0 or -inf by the sign of the maximum,
+        and the log of the number of maxima where that is 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `softmax`.
+
+    Notes
+    -----
+    (numeric contract)
+
+    References
+    ----------
+    P. Blanchard, D. J. Higham, N. J. Higham, "Accurately computing the log-sum-exp and softmax functions", IMA
+    J. Numer. Anal. 41 (2021).
+
+    Examples
+    --------
+    >>> import tempscale
+    >>> float(tempscale.logsumexp([1000.0, 1000.0], temperature=2.0).round(4))
+    500.6931
+    """
+    x = widen(logits, where, xp)
+    # where the maximum is infinite it is the result
+    m = stop_gradient(row_max_or_nan(x, axis=axis))
+    infinite = (m == math.inf) | (m == -math.inf)
+    # zeros in place of such a row: its derivatives would be NaN, and reach a temperature that all rows share
+    scaled = scale(xp.where(infinite, 0.0, x), temperature, axis, None, xp)
+    total = offset(scaled, working_dtype(logits), xp) + log_total(scaled.z, axis, xp)
+    total = xp.where(infinite & (scaled.c == scaled.c), m, total)
+    return _reduced(total, logits, axis, keepdims, xp)
+
+
+@logsumexp.specified_by(
+    Contract(
+        "(3*abs(m)*r + (3*y + 8 + log2(n)) * s + 8*L + 2*abs(A)) * u + tiny",
+        gradients={
+            "logits": "(3*abs(z) + 3*y + 16 + log2(n)) * a * u + tiny * (1 + abs(g)*r)",
+            "temperature": (
+                "(8*abs(m)*r + sum(p*abs(z) * (3*abs(z) + 3*y + 28 + 2*log2(n)))) * abs(g)*r * u"
+                " + tiny * (1 + (n + sum(abs(z))) * abs(g)*r)"
+            ),
+        },
+        legend={
+            **_LOG_LEGEND,
+            "m": "the maximum of the row",
+            "A": "logsumexp, exactly",
+            "r": "1/T, 0 at the limits",
+            "a": "p * |g| * r",
+        },
+    )
+)
+def _logsumexp_reference(logits: Any, temperature: Any) -> dict[str, Any]:
+    q = partition.Partition(logits, temperature)
+    value = q.log_sum_exp(logits, temperature)
+
+    def gradients(g: Any) -> dict[str, Any]:
+        g = g[..., None]
+        mean_z = wide.row_sum(q.p * wide.finite_or_zero(q.z))
+        return {
+            "logits": q.r * q.p * g,
+            "temperature": -q.r * g * (wide.finite_or_zero(q.m) * q.r + mean_z),
+            "a": q.r * q.p * abs(g),
+            "g": g,
+        }
+
+    quantities = {**q.quantities(), "m": wide.finite_or_zero(q.m), "A": wide.finite_or_zero(value)}
+    # m/T and log sum exp(z), whose sum may be near 0
+    magnitude = wide.finite_or_zero(abs(q.m * q.r) + q.L)[..., 0]
+    return {**quantities, "value": value[..., 0], "magnitude": magnitude, "gradients": gradients}

@@ -1,0 +1,178 @@
+"""Arguments of `tempscale.random`: what makes a key, and checks before anything is drawn."""
+
+from __future__ import annotations
+
+import math
+import operator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tempscale._core.checks import check_key, check_weights, checking
+from tempscale._core.dispatch import call_backend, is_number, is_sequence, unwrap
+from tempscale._core.dtypes import FLOATS, INTEGER_RANGES, INTEGERS
+from tempscale.backend import Array, Backend
+from tempscale.kernels import threefry
+
+_KEY_DTYPES = ("int32", "uint32", "int64")
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key on the host, which every backend accepts: two words of 32 bits. Make one with `key`.
+
+    In a compiled function it is a constant. To have a compiled function take keys as arguments, give it arrays:
+    ``tempscale.convert(np.asarray(key), like=x)``.
+    """
+
+    high: int
+    low: int
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        if copy is False:
+            raise ValueError("a key has no array in memory: it cannot be converted without a copy")
+        return np.array([self.high, self.low], np.uint32 if dtype is None else dtype)
+
+    def __repr__(self) -> str:
+        return f"tempscale.random.key({hex(self.high << 32 | self.low)})"
+
+
+def resolve_key(key: Any, like: Any, *arrays: Any) -> tuple[Backend, Array, Array]:
+    """Return the backend of a call, its key as an array of the framework, and the two words of that."""
+    key, like = unwrap(key), unwrap(like)
+    on_host = isinstance(key, Key)
+    if is_number(key) or is_sequence(key) or key is None:
+        raise TypeError(
+            f"key is {key!r}, expected one that tempscale.random.key(seed) makes, or an integer array of shape (2,)"
+        )
+    given = [*(() if on_host else (key,)), *arrays, *(() if like is None else (like,))]
+    names = [*(() if on_host else ("key",)), *["an argument"] * len(arrays), "like"]
+    backend = call_backend(given, names)
+    if on_host:
+        found = [x for x in (*arrays, like) if x is not None and not is_number(x) and not is_sequence(x)]
+        # int32, because compilers of PyTorch know little of uint32; its words stay so
+        signed = [word - 2**32 if word >= 2**31 else word for word in (key.high, key.low)]
+        key = threefry.as_words(backend.asarray(signed, dtype="int32", like=unwrap(found[0]) if found else None))
+        return backend, key, key
+    raw = threefry.raw_key(key)
+    if backend.shape(raw) != (2,) or backend.dtype_name(raw) not in _KEY_DTYPES:
+        raise TypeError(
+            f"key is {described(backend, raw)}, expected an array of shape (2,) of {', '.join(_KEY_DTYPES)}; "
+            "of several keys take one, or map over them (vmap)"
+        )
+    if checking():
+        check_key(backend, raw)
+    return backend, key, raw
+
+
+def described(backend: Backend, x: Array) -> str:
+    return f"an array of {backend.dtype_name(x)} of shape {backend.shape(x)}"
+
+
+def as_integer(value: Any, name: str, otherwise: str = "") -> int:
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} is {value!r}, expected an integer{otherwise}") from None
+
+
+def as_shape(shape: Any, name: str = "shape") -> tuple[int, ...]:
+    sizes = (shape,) if isinstance(shape, int) or is_number(shape) else shape
+    # a size that torch.compile has left open is an int to `isinstance`, and would be closed by `index`
+    checked = tuple([n if type(n) is int else as_integer(n, name) for n in sizes])
+    if any(n < 0 for n in checked):
+        raise ValueError(f"{name} is {shape}, expected sizes of at least 0")
+    if math.prod(checked) > threefry.MOST:
+        raise ValueError(f"{name} is {shape}: more than 2**32 numbers from one key; split the key")
+    return checked
+
+
+def as_dtype(backend: Backend, dtype: Any, allowed: tuple[str, ...]) -> str:
+    """Return the name of a dtype, which is one of those allowed and one that the framework has."""
+    if isinstance(dtype, str):
+        name = dtype
+    elif isinstance(dtype, type):
+        name = np.dtype(dtype).name
+    else:
+        name = str(getattr(dtype, "name", None) or str(dtype).rpartition(".")[2])
+    if name not in allowed:
+        raise TypeError(f"dtype is {name}, expected one of {', '.join(allowed)}")
+    backend.dtype(name)
+    return name
+
+
+def check_order(low: Any, high: Any, low_name: str = "minval", high_name: str = "maxval") -> None:
+    if not low < high:
+        raise ValueError(f"{low_name} is {low} and {high_name} is {high}, expected {low_name} < {high_name}")
+
+
+def check_integers(low: int, high: int, dtype: str) -> None:
+    check_order(low, high)
+    least, most = INTEGER_RANGES[dtype]
+    if low < least or high - 1 > most:
+        raise ValueError(f"minval is {low} and maxval is {high}, expected numbers of {dtype}: {least} to {most}")
+    if high - low > 2**32:
+        raise ValueError(f"minval is {low} and maxval is {high}, expected at most 2**32 numbers between them")
+
+
+def as_array(backend: Backend, x: Any, like: Array) -> Array:
+    x = unwrap(x)
+    return backend.asarray(x, like=like) if is_sequence(x) or is_number(x) else x
+
+
+def float_bound(backend: Backend, value: Any, dtype: str, like: Array, shape: tuple[int, ...]) -> Array:
+    if is_number(value):
+        return backend.asarray(float(value), dtype=dtype, like=like)
+    value = as_array(backend, value, like)
+    check_fit(backend, value, shape, "a bound")
+    return backend.namespace.astype(value, backend.dtype(dtype))
+
+
+def integer_bound(backend: Backend, value: Any, dtype: str, like: Array, shape: tuple[int, ...], name: str) -> Array:
+    if is_number(value):
+        return backend.asarray(as_integer(value, name), dtype=dtype, like=like)
+    value = as_array(backend, value, like)
+    if backend.dtype_name(value) not in INTEGERS:
+        raise TypeError(f"{name} is {described(backend, value)}, expected integers")
+    check_fit(backend, value, shape, name)
+    return backend.namespace.astype(value, backend.dtype(dtype))
+
+
+def check_fit(backend: Backend, x: Array, shape: tuple[int, ...], name: str) -> None:
+    given = backend.shape(x)
+    pairs = zip(reversed(given), reversed(shape), strict=False)
+    if len(given) > len(shape) or any(m not in (1, None) and m != n for m, n in pairs):
+        raise ValueError(f"{name} has shape {given}, which does not broadcast to the shape {shape} to draw")
+
+
+def known_shape(backend: Backend, x: Array, name: str) -> tuple[int, ...]:
+    shape = backend.shape(x)
+    if None in shape:
+        raise ValueError(f"{name} has a dimension that is not known yet, {shape}: give the shape")
+    return tuple([n for n in shape if n is not None])
+
+
+def as_axis(axis: int, rank: int, name: str) -> int:
+    index = as_integer(axis, "axis")
+    if not -rank <= index < rank:
+        raise ValueError(f"axis is {index}, and {name} has {rank} axes")
+    return index % rank
+
+
+def as_weights(backend: Backend, p: Any, like: Array, size: int, needed: int) -> Array:
+    """Return weights as an array of floats; those that are given as numbers are checked."""
+    if is_sequence(p):
+        if any(not w >= 0 for w in p) or abs(math.fsum(p) - 1.0) > 1e-6:
+            raise ValueError(f"p is {p}, expected probabilities: none negative, and of sum 1")
+        if sum(w > 0 for w in p) < needed:
+            raise ValueError(f"p is {p}: fewer than {needed} entries can be chosen without replacement")
+        p = backend.asarray([float(w) for w in p], dtype=backend.default_float(), like=like)
+    p = unwrap(p)
+    if backend.dtype_name(p) not in FLOATS or backend.shape(p) != (size,):
+        raise TypeError(f"p is {described(backend, p)}, expected floats of shape ({size},)")
+    if checking():
+        check_weights(backend, p, needed, "p")
+    return p

@@ -1,0 +1,221 @@
+"""Random bits, uniform numbers and booleans."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tempscale._core.checks import check_probabilities, checking
+from tempscale._core.dispatch import backend_of, is_number
+from tempscale._core.dtypes import FLOATS
+from tempscale._core.operation import INJECTED
+from tempscale.backend import Array
+from tempscale.kernels import threefry
+from tempscale.kernels.draws import in_blocks
+from tempscale.random._arguments import (
+    Key,
+    as_array,
+    as_dtype,
+    as_shape,
+    check_fit,
+    check_order,
+    described,
+    float_bound,
+    known_shape,
+    resolve_key,
+)
+from tempscale.random._draws import _draw, _drawn
+
+_BITS = ("uint8", "uint16", "uint32", "uint64")
+
+
+def bits(key: Key | Array, shape: Any = (), dtype: Any = "uint32", *, like: Array | None = None) -> Array:
+    """Draw random bits: `jax.random.bits`, bit for bit.
+
+    Parameters and errors that are not listed: see `tempscale.random`.
+
+    Parameters
+    ----------
+    dtype : str or dtype, default "uint32"
+        uint8, uint16, uint32 or uint64.
+
+    Returns
+    -------
+    array
+        Entry i, in row-major order, is y0 ^ y1 of the counter (0, i), its low bits for the narrower dtypes; for
+        uint64 it is y0 * 2^32 + y1.
+
+    References
+    ----------
+    Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3" (Random123), SC 2011. The order of the
+    counters is JAX's, with ``jax_threefry_partitionable``.
+
+    Examples
+    --------
+    >>> from tempscale import random
+    >>> random.bits(random.key(0), (2,))
+    array([4070199207, 4202968722], dtype=uint32)
+    """
+    return _drawn(_bits, key, shape, dtype, like, _BITS)
+
+
+@_draw
+def _bits(key: Array, /, *, shape: tuple[int, ...], dtype: str, xp: Any = INJECTED) -> Array:
+    count, kind = math.prod(shape), backend_of(key).dtype(dtype)
+    if dtype == "uint64":
+        y0, y1 = [xp.astype(y, kind) for y in threefry.pairs(key, count=count)]
+        return xp.reshape(xp.bitwise_or(xp.bitwise_left_shift(y0, 32), y1), shape)
+    words = threefry.words(key, count=count)
+    if dtype != "uint32":
+        words = xp.bitwise_and(words, (1 << int(dtype[4:])) - 1)
+    return xp.reshape(xp.astype(words, kind), shape)
+
+
+def uniform(
+    key: Key | Array,
+    shape: Any = (),
+    dtype: Any = "float32",
+    minval: float | Array = 0.0,
+    maxval: float | Array = 1.0,
+    *,
+    like: Array | None = None,
+) -> Array:
+    """Draw from the uniform distribution on [minval, maxval): `jax.random.uniform`, bit for bit.
+
+    Parameters and errors that are not listed: see `tempscale.random`.
+
+    Parameters
+    ----------
+    minval, maxval : float or array, default 0 and 1
+        Bounds, rounded to `dtype`; arrays must broadcast to `shape`. The result may be `maxval`, by rounding.
+
+    Returns
+    -------
+    array
+        A multiple m of 2^-23 (float32: the top bits of a word; 2^-52, 2^-10 and 2^-7 for float64, float16 and
+        bfloat16), between bounds ``m * (maxval - minval) + minval``, rounded once; for float64 twice.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If numbers have minval >= maxval.
+
+    Examples
+    --------
+    >>> from tempscale import random
+    >>> random.uniform(random.key(0), (2,))
+    array([0.947667 , 0.9785799], dtype=float32)
+    """
+    bounds = [value for value in (minval, maxval) if not is_number(value)]
+    backend, _, raw = resolve_key(key, like, *bounds)
+    name, shape = as_dtype(backend, dtype, FLOATS), as_shape(shape)
+    if not bounds:
+        check_order(minval, maxval)
+        if minval == 0 and maxval == 1:
+            return _uniform(raw, shape=shape, dtype=name)
+    low, high = [float_bound(backend, value, name, raw, shape) for value in (minval, maxval)]
+    return _uniform_between(raw, low, high, shape=shape, dtype=name)
+
+
+@_draw
+def _uniform(key: Array, /, *, shape: tuple[int, ...], dtype: str, xp: Any = INJECTED) -> Array:
+    return xp.reshape(_unit(key, math.prod(shape), dtype, xp), shape)
+
+
+@_draw
+def _uniform_between(
+    key: Array, low: Array, high: Array, /, *, shape: tuple[int, ...], dtype: str, xp: Any = INJECTED
+) -> Array:
+    wide = backend_of(key).dtype("float64")
+    u = xp.astype(xp.reshape(_unit(key, math.prod(shape), dtype, xp), shape), wide)
+    span = xp.astype(xp.maximum(high - low, xp.zeros_like(low)), wide)
+    # the product is exact for the narrower dtypes; for float64 the absolute value keeps compilers from an FMA
+    return xp.maximum(_rounded(xp.abs(u * span) + xp.astype(low, wide), dtype, xp), low)
+
+
+def _unit(key: Array, count: int, dtype: str, xp: Any) -> Array:
+    """Return multiples of the dtype's spacing below 1, from 0 on: JAX's, which sets the mantissa of 1.m."""
+    if dtype == "float64":
+        pairs = threefry.pairs(key, count=count)
+        return in_blocks(*pairs, function=lambda high, low: _unit_of_pairs(high, low, xp))
+    words = threefry.words(key, count=count)
+    return in_blocks(words, function=lambda words: _unit_of_words(words, dtype, xp))
+
+
+def _unit_of_words(words: Array, dtype: str, xp: Any) -> Array:
+    backend = backend_of(words)
+    # how many bits of the low ones of the word are taken, and how many of them count
+    width, precision = {"float32": (32, 23), "float16": (16, 10), "bfloat16": (8, 7)}[dtype]
+    whole = xp.bitwise_and(xp.bitwise_right_shift(words, width - precision), (1 << precision) - 1)
+    return xp.astype(xp.astype(whole, backend.dtype("float32")) * 2.0**-precision, backend.dtype(dtype))
+
+
+def _unit_of_pairs(high: Array, low: Array, xp: Any) -> Array:
+    """Return the top 52 of 64 bits as multiples of 2^-52."""
+    rest = xp.bitwise_right_shift(threefry.to_int64(low), 12)
+    return threefry.to_float64(high, xp) * 2.0**-32 + xp.astype(rest, backend_of(low).dtype("float64")) * 2.0**-52
+
+
+def bernoulli(key: Key | Array, p: float | Array = 0.5, shape: Any = None, *, like: Array | None = None) -> Array:
+    """Draw booleans that are True with probability p: ``uniform(key) < p``.
+
+    Parameters and errors that are not listed: see `tempscale.random`.
+
+    Parameters
+    ----------
+    p : float or array, default 0.5
+        Probability; rounded to float32, unless it is an array of float64. An array must broadcast to `shape`. Where
+        an array is NaN the result is False.
+    shape : int or sequence of int, optional
+        Of the result; that of `p` by default.
+
+    Returns
+    -------
+    array of bool
+        As `jax.random.bernoulli` for a number p.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `p` is not a float, or the number p is not from 0 to 1.
+
+    Examples
+    --------
+    >>> from tempscale import random
+    >>> random.bernoulli(random.key(0), 0.9, (4,))
+    array([False, False,  True,  True])
+    """
+    number = is_number(p)
+    if number and not 0 <= p <= 1:
+        raise ValueError(f"p is {p}, expected a probability from 0 to 1")
+    backend, _, raw = resolve_key(key, like, *(() if number else (p,)))
+    p = backend.asarray(float(p), dtype="float32", like=raw) if number else as_array(backend, p, raw)
+    kind = backend.dtype_name(p)
+    if kind not in FLOATS:
+        raise TypeError(f"p is {described(backend, p)}, expected a float or an array of floats")
+    shape = as_shape(known_shape(backend, p, "p") if shape is None else shape)
+    check_fit(backend, p, shape, "p")
+    if checking() and not number:
+        check_probabilities(backend, p, "p")
+    return _bernoulli(raw, p, shape=shape, dtype="float64" if kind == "float64" else "float32")
+
+
+@_draw
+def _bernoulli(key: Array, p: Array, /, *, shape: tuple[int, ...], dtype: str, xp: Any = INJECTED) -> Array:
+    u = xp.reshape(_unit(key, math.prod(shape), dtype, xp), shape)
+    return u < xp.astype(p, u.dtype)
+
+
+def _open_unit(words: tuple[Array, ...], xp: Any) -> Array:
+    if len(words) == 2:
+        return _unit_of_pairs(*words, xp) + 2.0**-53
+    return threefry.to_float64(words[0], xp) * 2.0**-32 + 2.0**-33
+
+
+def _rounded(x: Array, dtype: str, xp: Any) -> Array:
+    """Round float64, to half precision by way of float32: there frameworks have one way."""
+    backend = backend_of(x)
+    if dtype == "float64":
+        return x
+    x = xp.astype(x, backend.dtype("float32"))
+    return x if dtype == "float32" else xp.astype(x, backend.dtype(dtype))

@@ -1,0 +1,1 @@
+"""A report of what was run, and its faces: terminal, JSON, JUnit, page."""
