@@ -27,7 +27,13 @@ def tests(session: nox.Session) -> None:
 def tests_numpy(session: nox.Session) -> None:
     """The library with nothing but NumPy: it works, and says clearly what is missing."""
     session.install(*PINNED, ".", *TEST)
-    session.run("pytest", "tests/test_core_only.py", "tests/test_registry.py", "tests/test_ulp.py", *session.posargs)
+    session.run(
+        "pytest",
+        "tests/house/test_core_only.py",
+        "tests/core/test_registry.py",
+        "tests/testing/test_ulp.py",
+        *session.posargs,
+    )
 
 
 @nox.session

@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
+from tempscale._core.dispatch import backend_of
 from tempscale._core.operation import INJECTED, Operation, agnostic
 from tempscale.backend import Array
+from tempscale.kernels import threefry
 
 DRAWS: list[Operation[..., Any]] = []
 """What computes, without arguments to check: from a key, an array of two integers. Backends compile these."""
+
+
+def draw(body: Callable[..., Any]) -> Operation[..., Any]:
+    """Make an operation of a body that draws from a key, and have backends compile it."""
+    operation: Operation[..., Any] = agnostic(body)
+    DRAWS.append(operation)
+    return operation
+
+
+@draw
+def random_bits(key: Array, /, *, shape: tuple[int, ...], dtype: str, xp: Any = INJECTED) -> Array:
+    """Return random bits of a dtype: entry i is made of the counter i."""
+    count, kind = math.prod(shape), backend_of(key).dtype(dtype)
+    if dtype == "uint64":
+        y0, y1 = [xp.astype(y, kind) for y in threefry.pairs(key, count=count)]
+        return xp.reshape(xp.bitwise_or(xp.bitwise_left_shift(y0, 32), y1), shape)
+    words = threefry.words(key, count=count)
+    if dtype != "uint32":
+        words = xp.bitwise_and(words, (1 << int(dtype[4:])) - 1)
+    return xp.reshape(xp.astype(words, kind), shape)
 
 
 @agnostic

@@ -15,7 +15,7 @@ from tempscale.kernels.precision import Precision, of_rows, with_precision
 from tempscale.kernels.reductions import accurate_sum
 from tempscale.kernels.temperature import log_probability, scale
 from tempscale.probability._logsumexp import _prepare_reduction, _reduced
-from tempscale.probability._quantities import _LOG_LEGEND
+from tempscale.probability._quantities import LOG_LEGEND
 
 
 @of_rows
@@ -102,7 +102,7 @@ def entropy(
             ),
         },
         legend={
-            **_LOG_LEGEND,
+            **LOG_LEGEND,
             "E": "the bound of log_softmax in units of u",
             "H": "the entropy, exactly",
             "r": "1/T, 0 at the limits",

@@ -7,14 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tempscale._core.arguments import (
-    as_axis,
-    as_float,
-    as_mask,
-    as_temperature,
-    common_float,
-    same_shape,
-)
+from tempscale._core.arguments import as_axis, as_float, as_mask, as_temperature, common_float, same_shape
 from tempscale._core.checks import check_logits, checking
 from tempscale._core.operation import INJECTED, agnostic
 from tempscale._reference import partition, wide

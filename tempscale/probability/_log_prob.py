@@ -7,10 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tempscale._core.arguments import (
-    prepare_logits,
-    same_shape,
-)
+from tempscale._core.arguments import prepare_logits, same_shape
 from tempscale._core.checks import check_labels, checking
 from tempscale._core.dispatch import backend_of, is_number
 from tempscale._core.dtypes import INTEGERS, cast
@@ -23,8 +20,8 @@ from tempscale.kernels.exact.rows import log_of_total, log_probabilities, prepar
 from tempscale.kernels.indexing import class_index, entry_at
 from tempscale.kernels.precision import Precision, in_blocks, with_precision
 from tempscale.kernels.temperature import log_probability, scale
-from tempscale.probability._log_softmax import _LOG_SOFTMAX_GRADIENTS, _log_softmax_reference
-from tempscale.probability._quantities import _LOG_LEGEND
+from tempscale.probability._log_softmax import LOG_SOFTMAX_GRADIENTS, _log_softmax_reference
+from tempscale.probability._quantities import LOG_LEGEND
 
 
 def _prepare_log_prob(
@@ -133,9 +130,9 @@ def log_prob(
 @log_prob.specified_by(
     Contract(
         "sum(w * E) * u + tiny",
-        gradients=_LOG_SOFTMAX_GRADIENTS,
+        gradients=LOG_SOFTMAX_GRADIENTS,
         legend={
-            **_LOG_LEGEND,
+            **LOG_LEGEND,
             "w": "1 at the token, 0 elsewhere",
             "E": "the bound of log_softmax in units of u",
             "r": "1/T, 0 at the limits",

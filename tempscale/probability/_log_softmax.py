@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tempscale._core.arguments import (
-    prepare_logits,
-)
+from tempscale._core.arguments import prepare_logits
 from tempscale._core.dtypes import cast
 from tempscale._core.operation import INJECTED, agnostic
 from tempscale._reference import partition, wide
@@ -17,7 +15,7 @@ from tempscale.contracts import Contract
 from tempscale.kernels.exact.rows import log_of_total, log_probabilities, prepared
 from tempscale.kernels.precision import Precision, of_rows, with_precision
 from tempscale.kernels.temperature import log_probability, scale
-from tempscale.probability._quantities import _LOG_ERROR, _LOG_LEGEND
+from tempscale.probability._quantities import LOG_ERROR, LOG_LEGEND
 
 
 @of_rows
@@ -80,7 +78,7 @@ def log_softmax(
     return cast(log_probability(scale(logits, temperature, axis, where, xp), axis, xp), logits.dtype, xp)
 
 
-_LOG_SOFTMAX_GRADIENTS = {
+LOG_SOFTMAX_GRADIENTS = {
     "logits": "((3*abs(z) + 3*y + 20 + 2*log2(n)) * p*G + 4*abs(g)*r) * u + tiny * (1 + G)",
     "temperature": (
         "sum(abs(z) * ((3*abs(z) + 3*y + 28 + 3*log2(n)) * p*G + (12 + log2(n)) * abs(g)*r)) * u"
@@ -91,9 +89,9 @@ _LOG_SOFTMAX_GRADIENTS = {
 
 @log_softmax.specified_by(
     Contract(
-        f"({_LOG_ERROR}) * u + tiny",
-        gradients=_LOG_SOFTMAX_GRADIENTS,
-        legend={**_LOG_LEGEND, "r": "1/T, 0 at the limits", "G": "sum(|g|) * r"},
+        f"({LOG_ERROR}) * u + tiny",
+        gradients=LOG_SOFTMAX_GRADIENTS,
+        legend={**LOG_LEGEND, "r": "1/T, 0 at the limits", "G": "sum(|g|) * r"},
     )
 )
 def _log_softmax_reference(logits: Any, temperature: Any) -> dict[str, Any]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tempscale._core.arguments import (
-    prepare_logits,
-)
+from tempscale._core.arguments import prepare_logits
 from tempscale._core.dtypes import cast, working_dtype
 from tempscale._core.operation import INJECTED, agnostic
 from tempscale._reference import partition, wide
@@ -18,7 +16,7 @@ from tempscale.kernels.exact.rows import log_of_total, prepared
 from tempscale.kernels.precision import Precision, of_rows, with_precision
 from tempscale.kernels.reductions import row_max_or_nan
 from tempscale.kernels.temperature import log_total, offset, scale, widen
-from tempscale.probability._quantities import _LOG_LEGEND
+from tempscale.probability._quantities import LOG_LEGEND
 
 
 @of_rows
@@ -118,7 +116,7 @@ def logsumexp(
             ),
         },
         legend={
-            **_LOG_LEGEND,
+            **LOG_LEGEND,
             "m": "the maximum of the row",
             "A": "logsumexp, exactly",
             "r": "1/T, 0 at the limits",

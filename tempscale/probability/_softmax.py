@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tempscale._core.arguments import (
-    prepare_logits,
-)
+from tempscale._core.arguments import prepare_logits
 from tempscale._core.dtypes import cast
 from tempscale._core.operation import INJECTED, agnostic
 from tempscale._reference import partition, wide
@@ -18,7 +16,7 @@ from tempscale.kernels.exact.rows import LOWEST, prepared
 from tempscale.kernels.precision import Precision, of_rows, with_precision
 from tempscale.kernels.reductions import accurate_sum, times_row
 from tempscale.kernels.temperature import scale
-from tempscale.probability._quantities import _GRADIENT_LEGEND, _LEGEND
+from tempscale.probability._quantities import GRADIENT_LEGEND, LEGEND
 
 
 @of_rows
@@ -108,7 +106,7 @@ def softmax(
                 "sum(abs(z) * ((3*abs(z) + 28 + 3*log2(n)) * p*G + 3*b)) * u + tiny * (1 + n * sum(abs(z) * G))"
             ),
         },
-        legend={**_LEGEND, **_GRADIENT_LEGEND},
+        legend={**LEGEND, **GRADIENT_LEGEND},
     )
 )
 def _softmax_reference(logits: Any, temperature: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Arguments of `tempscale.random`: what makes a key, and checks before anything is drawn."""
+"""Arguments of `tempscale.random`: what makes a key, and what all draws check before they draw."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from tempscale._core.checks import check_key, check_weights, checking
 from tempscale._core.dispatch import call_backend, is_number, is_sequence, unwrap
 from tempscale._core.dtypes import FLOATS, INTEGER_RANGES, INTEGERS
+from tempscale._core.operation import Operation
 from tempscale.backend import Array, Backend
 from tempscale.kernels import threefry
 
@@ -176,3 +177,17 @@ def as_weights(backend: Backend, p: Any, like: Array, size: int, needed: int) ->
     if checking():
         check_weights(backend, p, needed, "p")
     return p
+
+
+def drawn(
+    draw: Operation[..., Any],
+    key: Any,
+    shape: Any,
+    dtype: Any,
+    like: Any,
+    allowed: tuple[str, ...] = FLOATS,
+    **options: Any,
+) -> Array:
+    """Check the arguments that draws have in common, and draw."""
+    backend, _, raw = resolve_key(key, like)
+    return draw(raw, shape=as_shape(shape), dtype=as_dtype(backend, dtype, allowed), **options)

@@ -10,13 +10,9 @@ from tempscale._core.dispatch import is_number
 from tempscale._core.operation import INJECTED
 from tempscale.backend import Array
 from tempscale.kernels import threefry
-from tempscale.kernels.draws import in_blocks
+from tempscale.kernels.draws import draw, in_blocks
 from tempscale.kernels.exact import quantiles
-from tempscale.random._arguments import (
-    Key,
-    check_order,
-)
-from tempscale.random._draws import _draw, _drawn
+from tempscale.random._arguments import Key, check_order, drawn
 from tempscale.random._uniform import _open_unit, _rounded
 
 
@@ -38,10 +34,10 @@ def normal(key: Key | Array, shape: Any = (), dtype: Any = "float32", *, like: A
     >>> random.normal(random.key(0), (2,))
     array([1.6226428, 2.025265 ], dtype=float32)
     """
-    return _drawn(_normal, key, shape, dtype, like)
+    return drawn(_normal, key, shape, dtype, like)
 
 
-@_draw
+@draw
 def _normal(key: Array, /, *, shape: tuple[int, ...], dtype: str, xp: Any = INJECTED) -> Array:
     return _quantile(lambda u: quantiles.normal_quantile(u, xp), key, shape, dtype, xp)
 
@@ -86,10 +82,10 @@ def truncated_normal(
     check_order(lower, upper, "lower", "upper")
     if lower >= 8 or upper <= -8:
         raise ValueError(f"between {lower} and {upper} there is nothing within 8 standard deviations of the mean")
-    return _drawn(_truncated_normal, key, shape, dtype, like, bounds=(float(lower), float(upper)))
+    return drawn(_truncated_normal, key, shape, dtype, like, bounds=(float(lower), float(upper)))
 
 
-@_draw
+@draw
 def _truncated_normal(
     key: Array, /, *, bounds: tuple[float, float], shape: tuple[int, ...], dtype: str, xp: Any = INJECTED
 ) -> Array:
@@ -124,10 +120,10 @@ def exponential(key: Key | Array, shape: Any = (), dtype: Any = "float32", *, li
     >>> random.exponential(random.key(0), (2,))
     array([0.053752  , 0.02165283], dtype=float32)
     """
-    return _drawn(_exponential, key, shape, dtype, like)
+    return drawn(_exponential, key, shape, dtype, like)
 
 
-@_draw
+@draw
 def _exponential(key: Array, /, *, shape: tuple[int, ...], dtype: str, xp: Any = INJECTED) -> Array:
     return _quantile(lambda u: -quantiles.log(u, xp), key, shape, dtype, xp)
 
@@ -149,10 +145,10 @@ def gumbel(key: Key | Array, shape: Any = (), dtype: Any = "float32", *, like: A
     >>> random.gumbel(random.key(0), (2,))
     array([2.9233744, 3.8326192], dtype=float32)
     """
-    return _drawn(_gumbel, key, shape, dtype, like)
+    return drawn(_gumbel, key, shape, dtype, like)
 
 
-@_draw
+@draw
 def _gumbel(key: Array, /, *, shape: tuple[int, ...], dtype: str, xp: Any = INJECTED) -> Array:
     return _quantile(lambda u: -quantiles.log(-quantiles.log(u, xp), xp), key, shape, dtype, xp)
 

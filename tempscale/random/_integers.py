@@ -10,7 +10,7 @@ from tempscale._core.dtypes import INTEGERS
 from tempscale._core.operation import INJECTED
 from tempscale.backend import Array, Backend
 from tempscale.kernels import threefry
-from tempscale.kernels.draws import rarely
+from tempscale.kernels.draws import draw, rarely
 from tempscale.kernels.exact import quantiles
 from tempscale.kernels.indexing import entry_at
 from tempscale.random._arguments import (
@@ -26,7 +26,6 @@ from tempscale.random._arguments import (
     known_shape,
     resolve_key,
 )
-from tempscale.random._draws import _draw
 from tempscale.random._uniform import _open_unit
 
 
@@ -90,7 +89,7 @@ def randint(
     return _randint(raw, low, high, shape=shape, dtype=name, inclusive=inclusive)
 
 
-@_draw
+@draw
 def _randint(
     key: Array,
     low: Array,
@@ -175,7 +174,7 @@ def permutation(
     return backend.namespace.take(x, order, axis=place)
 
 
-@_draw
+@draw
 def _order(key: Array, /, *, shape: tuple[int, ...], axis: int, dtype: str, xp: Any = INJECTED) -> Array:
     patterns = threefry.to_signed64(*threefry.pairs(key, count=math.prod(shape)), xp)
     return xp.astype(xp.argsort(xp.reshape(patterns, shape), axis=axis, stable=True), backend_of(key).dtype(dtype))
@@ -269,7 +268,7 @@ def _index(backend: Backend, key: Array, weights: Array | None, size: int, count
     return _race(key, weights, size=size, dtype=dtype)[:count]
 
 
-@_draw
+@draw
 def _weighted(key: Array, weights: Array, /, *, count: int, size: int, dtype: str, xp: Any = INJECTED) -> Array:
     backend = backend_of(key)
     wide = backend.dtype("int64")
@@ -287,7 +286,7 @@ def _weighted(key: Array, weights: Array, /, *, count: int, size: int, dtype: st
     return xp.astype(index, backend.dtype(dtype))
 
 
-@_draw
+@draw
 def _race(key: Array, weights: Array, /, *, size: int, dtype: str, xp: Any = INJECTED) -> Array:
     backend = backend_of(key)
     w = xp.astype(weights, backend.dtype("float64"))

@@ -14,14 +14,8 @@ from tempscale._core.operation import INJECTED
 from tempscale._core.registry import constant_while_tracing
 from tempscale.backend import Array
 from tempscale.kernels import threefry
-from tempscale.random._arguments import (
-    Key,
-    as_integer,
-    as_shape,
-    described,
-    resolve_key,
-)
-from tempscale.random._draws import _draw
+from tempscale.kernels.draws import draw
+from tempscale.random._arguments import Key, as_integer, as_shape, described, resolve_key
 
 
 def key(seed: int) -> Key:
@@ -159,11 +153,11 @@ def _nested(keys: list[Key], shape: tuple[int, ...]) -> Any:
     return tuple([_nested(keys[i * step : (i + 1) * step], shape[1:]) for i in range(shape[0])])
 
 
-@_draw
+@draw
 def _split(key: Array, /, *, shape: tuple[int, ...], xp: Any = INJECTED) -> Array:
     return xp.reshape(xp.stack(threefry.pairs(key, count=math.prod(shape)), axis=-1), (*shape, 2))
 
 
-@_draw
+@draw
 def _fold(key: Array, data: Array, /, *, xp: Any = INJECTED) -> Array:
     return threefry.folded(key, data)

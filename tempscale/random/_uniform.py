@@ -11,7 +11,7 @@ from tempscale._core.dtypes import FLOATS
 from tempscale._core.operation import INJECTED
 from tempscale.backend import Array
 from tempscale.kernels import threefry
-from tempscale.kernels.draws import in_blocks
+from tempscale.kernels.draws import draw, in_blocks, random_bits
 from tempscale.random._arguments import (
     Key,
     as_array,
@@ -20,11 +20,11 @@ from tempscale.random._arguments import (
     check_fit,
     check_order,
     described,
+    drawn,
     float_bound,
     known_shape,
     resolve_key,
 )
-from tempscale.random._draws import _draw, _drawn
 
 _BITS = ("uint8", "uint16", "uint32", "uint64")
 
@@ -56,19 +56,7 @@ def bits(key: Key | Array, shape: Any = (), dtype: Any = "uint32", *, like: Arra
     >>> random.bits(random.key(0), (2,))
     array([4070199207, 4202968722], dtype=uint32)
     """
-    return _drawn(_bits, key, shape, dtype, like, _BITS)
-
-
-@_draw
-def _bits(key: Array, /, *, shape: tuple[int, ...], dtype: str, xp: Any = INJECTED) -> Array:
-    count, kind = math.prod(shape), backend_of(key).dtype(dtype)
-    if dtype == "uint64":
-        y0, y1 = [xp.astype(y, kind) for y in threefry.pairs(key, count=count)]
-        return xp.reshape(xp.bitwise_or(xp.bitwise_left_shift(y0, 32), y1), shape)
-    words = threefry.words(key, count=count)
-    if dtype != "uint32":
-        words = xp.bitwise_and(words, (1 << int(dtype[4:])) - 1)
-    return xp.reshape(xp.astype(words, kind), shape)
+    return drawn(random_bits, key, shape, dtype, like, _BITS)
 
 
 def uniform(
@@ -117,12 +105,12 @@ def uniform(
     return _uniform_between(raw, low, high, shape=shape, dtype=name)
 
 
-@_draw
+@draw
 def _uniform(key: Array, /, *, shape: tuple[int, ...], dtype: str, xp: Any = INJECTED) -> Array:
     return xp.reshape(_unit(key, math.prod(shape), dtype, xp), shape)
 
 
-@_draw
+@draw
 def _uniform_between(
     key: Array, low: Array, high: Array, /, *, shape: tuple[int, ...], dtype: str, xp: Any = INJECTED
 ) -> Array:
@@ -200,7 +188,7 @@ def bernoulli(key: Key | Array, p: float | Array = 0.5, shape: Any = None, *, li
     return _bernoulli(raw, p, shape=shape, dtype="float64" if kind == "float64" else "float32")
 
 
-@_draw
+@draw
 def _bernoulli(key: Array, p: Array, /, *, shape: tuple[int, ...], dtype: str, xp: Any = INJECTED) -> Array:
     u = xp.reshape(_unit(key, math.prod(shape), dtype, xp), shape)
     return u < xp.astype(p, u.dtype)

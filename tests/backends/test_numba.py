@@ -184,7 +184,7 @@ import tempscale
 print(tempscale.sample([[0.0, 1.0, 2.0]] * 20, tempscale.random.key(0), num_samples=4).tolist())
 print(tempscale.random.bits(tempscale.random.key(0), (5,)).tolist())
 """
-ASK = "from tempscale_backends.numpy.random import loops; print(loops() is None)"
+ASK = "from tempscale_backends.numpy.natives.random import loops; print(loops() is None)"
 
 
 def drawn() -> str:

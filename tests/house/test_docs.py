@@ -6,8 +6,6 @@ from support import ROOT
 
 from tempscale._core.operation import OPERATIONS
 
-ROOT = ROOT
-
 
 def test_the_page_of_contracts_is_the_contracts_of_the_code():
     """If this fails: python docs/make_contracts.py."""

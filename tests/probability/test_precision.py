@@ -98,7 +98,7 @@ WEIGHTS = rng.uniform(0, 3, CLASSES).astype(np.float32)
 WEIGHTS[::6] = 0
 
 
-def exact(name: str, *operands: Any, logits: Any = FLUSHED, temperature: Any = TEMPERATURE, **options: Any) -> Any:
+def truth_of(name: str, *operands: Any, logits: Any = FLUSHED, temperature: Any = TEMPERATURE, **options: Any) -> Any:
     options = {key: np.float64(x) if isinstance(x, np.ndarray) else x for key, x in options.items()}
     operands = tuple([x if x.dtype.kind == "i" else np.float64(x) for x in operands])
     return exact_of(name, np.float64(logits), *operands, temperature=np.float64(temperature), **options)["value"]
@@ -114,7 +114,7 @@ def test_rows_are_within_one_ulp_of_the_truth(name: str, precision: str, masked:
     options = {"where": make(framework, MASK, "bool")} if masked else {}
     fn = in_precision(name, precision, **options)
     found = fn(make(framework, FLUSHED), temperature=make(framework, TEMPERATURE))
-    truth = exact(name, logits=np.where(MASK, FLUSHED, -INF) if masked else FLUSHED)
+    truth = truth_of(name, logits=np.where(MASK, FLUSHED, -INF) if masked else FLUSHED)
     assert_within_one_ulp(found, truth)
 
 
@@ -124,7 +124,7 @@ def test_rows_are_within_one_ulp_of_the_truth(name: str, precision: str, masked:
 def test_sixteen_bits_are_rounded_from_that(name: str, precision: str, dtype: str) -> None:
     logits = make(NUMPY, GROUPS["rows"].operands["logits"], dtype)
     temperature = GROUPS["rows"].operands["temperature"]
-    truth = exact(name, logits=np.float64(logits), temperature=temperature)
+    truth = truth_of(name, logits=np.float64(logits), temperature=temperature)
     found = in_precision(name, precision)(logits, temperature=temperature)
     with np.errstate(over="ignore"):
         rounded = truth.astype(np.float32).astype(logits.dtype)
@@ -139,7 +139,7 @@ def test_sixteen_bits_are_rounded_from_that(name: str, precision: str, dtype: st
 @each_operation
 def test_rows_of_a_large_vocabulary(name: str) -> None:
     logits, temperature = GROUPS["wide"].operands["logits"], GROUPS["wide"].operands["temperature"]
-    truth = exact(name, logits=logits, temperature=temperature)
+    truth = truth_of(name, logits=logits, temperature=temperature)
     reproducible = in_precision(name, "reproducible")(logits, temperature=temperature)
     assert_within_one_ulp(reproducible, truth)
     assert_within_one_ulp(in_precision(name, "accurate")(logits, temperature=temperature), truth)
@@ -173,14 +173,16 @@ def test_losses_are_within_one_ulp_of_the_truth(
     labels: Any, options: dict[str, Any], precision: str, framework: Backend
 ) -> None:
     found = loss(framework, labels, FLUSHED, temperature=TEMPERATURE, precision=precision, reduction="none", **options)
-    assert_within_one_ulp(found, exact("cross_entropy", labels, **options))
+    assert_within_one_ulp(found, truth_of("cross_entropy", labels, **options))
 
 
 @each_loss
 def test_sums_and_means_are_within_one_ulp_too(labels: Any, options: dict[str, Any]) -> None:
-    rows = np.random.default_rng(8).permutation(np.flatnonzero(np.isfinite(exact("cross_entropy", labels, **options))))
+    rows = np.random.default_rng(8).permutation(
+        np.flatnonzero(np.isfinite(truth_of("cross_entropy", labels, **options)))
+    )
     labels, logits, temperature = labels[rows], FLUSHED[rows], TEMPERATURE[rows]
-    truth = exact("cross_entropy", labels, logits=logits, temperature=temperature, **options)
+    truth = truth_of("cross_entropy", labels, logits=logits, temperature=temperature, **options)
     weights = np.longdouble(options.get("class_weights", np.ones(CLASSES)))
     if labels.ndim == 1:
         weight = np.where(labels == -100, 0, weights[np.maximum(labels, 0)])
@@ -196,15 +198,15 @@ def test_what_cancels_is_within_a_fraction_of_the_magnitudes(precision: str) -> 
     shift = np.float32(-math.log(CLASSES))
     rows = np.random.default_rng(11).standard_normal((200, CLASSES)) * 1e-4
     logits = (rows + shift).astype(np.float32)
-    truth = exact("logsumexp", logits=logits, temperature=1.0)
+    truth = truth_of("logsumexp", logits=logits, temperature=1.0)
     assert (abs(truth) < 1e-3).all()
     found = in_precision("logsumexp", precision)(logits)
     assert (abs(found - truth) <= np.spacing(abs(truth).astype(np.float32)) - 2.0**-33 * shift).all()
     weights = np.resize(np.float32([1, -1, 0.5]), CLASSES)
     targets = np.resize(PROBABILITIES[0], logits.shape)
     found = loss(NUMPY, targets, logits, precision=precision, reduction="none", class_weights=weights)
-    truth = exact("cross_entropy", targets, logits=logits, temperature=1.0, class_weights=weights)
-    size = exact("cross_entropy", targets, logits=logits, temperature=1.0, class_weights=abs(weights))
+    truth = truth_of("cross_entropy", targets, logits=logits, temperature=1.0, class_weights=weights)
+    size = truth_of("cross_entropy", targets, logits=logits, temperature=1.0, class_weights=abs(weights))
     assert (abs(found - truth) <= np.spacing(abs(truth).astype(np.float32)) + 2.0**-33 * size).all()
 
 
@@ -376,7 +378,7 @@ def test_losses_of_blocks(framework: Backend) -> None:
                 rows = labels.reshape(-1) if labels.ndim == 2 else np.moveaxis(labels, 1, -1).reshape(-1, 300)
                 assert_within_one_ulp(
                     tempscale.to_numpy(found).reshape(-1),
-                    exact(
+                    truth_of(
                         "cross_entropy",
                         rows,
                         logits=np.moveaxis(logits, 1, -1).reshape(-1, 300),

@@ -1,8 +1,8 @@
 """Words and the race for a token as plain loops, which numba compiles: down to a fifth of the time of NumPy's calls.
 
-The functions here do what those of the same name in `tempscale.kernels.threefry` and `tempscale.kernels.gumbel` do, one row or one
-entry after another. numba makes 64 bits of what is done with 32; `int32` and `uint32` take them back, and the compiler
-then computes in 32.
+The functions here do what those of the same name in `tempscale.kernels.threefry` and `tempscale.kernels.gumbel` do, one
+row or one entry after another. numba makes 64 bits of what is done with 32; `int32` and `uint32` take them back, and
+the compiler then computes in 32.
 
 Importing this takes some seconds the first time, and later about as long as importing numba, which keeps on disk what
 it compiled for as long as this file is the same. So the tables are arguments: as constants they would be kept, too.

@@ -5,9 +5,8 @@ By Inductor's private names, for which there are no public ones. Without them th
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import pkgutil
+from importlib import resources
 from typing import Any
 
 import array_api_compat.torch as xp
@@ -20,19 +19,21 @@ from tempscale.kernels import constant_while_tracing, gumbel, threefry
 MOST_DRAWS = 64
 """Tokens of a row that are drawn at once in code of its own."""
 
-_MADE_OF = {
-    "tempscale": ("_gumbel.py", "_scaling.py", "_threefry.py"),
-    "tempscale_backends.torch": ("inductor.py", "natives.py", "sampling.py"),
-}
+_MADE_OF = (
+    "tempscale.kernels",
+    "tempscale.kernels.gumbel",
+    "tempscale_backends.torch",
+    "tempscale_backends.torch.natives",
+)
 
 
 def fingerprint() -> str:
-    """Return a fingerprint of what the operators are made of."""
+    """Return a fingerprint of what the operators are made of: the sources, where they are installed."""
     found = hashlib.sha256(__version__.encode())
-    for package, names in _MADE_OF.items():
-        for name in names:
-            with contextlib.suppress(OSError):  # installed without its source
-                found.update(pkgutil.get_data(package, name) or b"")
+    for package in _MADE_OF:
+        for file in sorted(resources.files(package).iterdir(), key=lambda file: file.name):
+            if file.name.endswith(".py"):
+                found.update(file.read_bytes())
     return found.hexdigest()
 
 

@@ -72,6 +72,7 @@ class Rows(NamedTuple):
 
 
 def prepared(x: Array, temperature: Any, axis: int, xp: Any) -> Rows:
+    """Return float32 logits and a temperature as what all reproducible values begin with."""
     rate = _rate(temperature, len(x.shape), xp)
     x = flushed(x)
     top = row_top(x, axis=axis)

@@ -1,7 +1,7 @@
 """Drawing tokens in NumPy: by blocks of rows and of draws, and in place; or by numba, where it is installed.
 
-The functions here do what those of the same name in `tempscale.kernels.gumbel` do. On a small array most of the time goes into
-the calls: so there are few of them, and constants are arrays, which NumPy takes faster than numbers.
+The functions here do what those of the same name in `tempscale.kernels.gumbel` do. On a small array most of the time
+goes into the calls: so there are few of them, and constants are arrays, which NumPy takes faster than numbers.
 """
 
 from __future__ import annotations

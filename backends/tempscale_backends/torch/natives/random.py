@@ -15,9 +15,8 @@ import torch
 
 from tempscale.backend import Array
 from tempscale.kernels import threefry
-from tempscale.kernels.draws import in_blocks, rarely
+from tempscale.kernels.draws import in_blocks, random_bits, rarely
 from tempscale.kernels.exact.quantiles import split_float
-from tempscale.random._uniform import _bits
 from tempscale_backends.torch import inductor
 from tempscale_backends.torch.natives.probability import is_plain
 
@@ -123,7 +122,7 @@ def _to_int64(x: Array) -> Array:
     return x.to(torch.int64) & threefry.MASK
 
 
-@_bits.native("torch")
+@random_bits.native("torch")
 def _draw_bits(key: Array, *, shape: tuple[int, ...], dtype: str) -> Array:
     kind, count = getattr(torch, dtype), math.prod(shape)
     if dtype == "uint64":
