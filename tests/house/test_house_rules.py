@@ -48,6 +48,53 @@ def top(module):
     return module.partition(".")[0]
 
 
+ROOMS = (  # each may import what is in its own line, or above
+    ("backend", "contracts", "_reference"),
+    ("_core",),
+    ("arrays", "transforms"),
+    ("kernels",),
+    ("probability", "random"),
+    ("losses", "decoding"),
+    ("__init__",),
+    ("reporting",),
+    ("testing",),
+    ("cli",),
+)
+
+
+def floor(module):
+    """Number of the line of `ROOMS` that a module of the library is in; that of the face for the library itself."""
+    room = module.split(".")[1] if "." in module else "__init__"
+    return next(number for number, rooms in enumerate(ROOMS) if room in rooms)
+
+
+def members(file):
+    """Modules of the library that a file imports, with the rooms that it takes from the library itself."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "tempscale":
+            rooms = {room for rooms in ROOMS for room in rooms}
+            yield from (f"tempscale.{alias.name}" if alias.name in rooms else "tempscale" for alias in node.names)
+    yield from (module for module in imports(file) if module.startswith("tempscale."))
+
+
+@pytest.mark.parametrize("file", sources(CORE), ids=lambda file: str(file.relative_to(CORE)))
+def test_imports_within_the_library_go_down_only(file):
+    here = "tempscale." + file.relative_to(CORE).with_suffix("").parts[0]
+    assert [module for module in members(file) if floor(module) > floor(here)] == []
+
+
+def test_reporting_knows_no_topic():
+    for file in sources(CORE / "reporting"):
+        assert {module.split(".")[1] for module in imports(file) if top(module) == "tempscale"} <= {"reporting"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_backend_imports_nothing_that_is_private_to_the_library(name):
+    for file in sources(BACKENDS / name):
+        private = [module for module in imports(file) if top(module) == "tempscale" and "._" in module]
+        assert private == [], file
+
+
 @pytest.mark.parametrize("file", sources(CORE), ids=lambda file: str(file.relative_to(CORE)))
 def test_the_core_imports_no_framework_and_no_backend(file):
     assert {top(m) for m in imports(file)} & (FRAMEWORKS | {"tempscale_backends"}) == set()

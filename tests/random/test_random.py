@@ -13,7 +13,7 @@ from support import NAMES, require
 
 import tempscale
 from tempscale import random
-from tempscale.kernels import threefry
+from tempscale.kernels import draws, threefry
 from tempscale.kernels.exact import quantiles
 
 KEY = random.key(0x92345678_9ABCDEF0)  # words with their top bits set
@@ -190,12 +190,12 @@ def test_all_frameworks_draw_the_same_bits(name):
     same_everywhere(DRAWS[name])
 
 
-@pytest.mark.parametrize("operation", random.DRAWS, ids=lambda operation: operation.__name__)
+@pytest.mark.parametrize("operation", draws.DRAWS, ids=lambda operation: operation.__name__)
 def test_natives_of_numpy_draw_what_the_bodies_draw(operation, monkeypatch):
     arguments = {
         "_split": ((), {"shape": (3,)}),
         "_fold": ((np.asarray(7),), {}),
-        "_bits": ((), {"shape": (40000,), "dtype": "uint64"}),
+        "random_bits": ((), {"shape": (40000,), "dtype": "uint64"}),
         "_uniform_between": ((np.asarray(1.0), np.asarray(2.0)), {"shape": (9,), "dtype": "float64"}),
         "_bernoulli": ((np.asarray(0.5, np.float32),), {"shape": (9,), "dtype": "float32"}),
         "_randint": ((np.asarray(1), np.asarray(9)), {"shape": (9,), "dtype": "int32", "inclusive": False}),
@@ -207,7 +207,7 @@ def test_natives_of_numpy_draw_what_the_bodies_draw(operation, monkeypatch):
     arrays, options = arguments.get(operation.__name__, ((), {"shape": (9999,), "dtype": "float32"}))
     natives = operation(np.asarray(KEY), *arrays, **options)
     helpers = (threefry.as_words, threefry.words, threefry.pairs, quantiles.split_float)
-    for helper in (*helpers, random.rarely, random.in_blocks):
+    for helper in (*helpers, draws.rarely, draws.in_blocks):
         monkeypatch.delitem(helper.natives, "numpy")
     np.testing.assert_array_equal(operation.call_body(np.asarray(KEY), *arrays, **options), natives)
 
@@ -288,9 +288,9 @@ def test_the_product_of_64_bits_is_that_of_integers(n, w):
 def test_what_is_rejected_is_drawn_again(backend):
     condition = backend.asarray(np.array([True, False, True]))
     x = backend.asarray(np.array([1, 2, 3], np.int32))
-    again = tempscale.to_numpy(random.rarely(condition, x, instead=lambda: x * 10))
+    again = tempscale.to_numpy(draws.rarely(condition, x, instead=lambda: x * 10))
     assert again.tolist() == [10, 2, 30]
-    assert tempscale.to_numpy(random.rarely(condition & ~condition, x, instead=lambda: x * 10)).tolist() == [1, 2, 3]
+    assert tempscale.to_numpy(draws.rarely(condition & ~condition, x, instead=lambda: x * 10)).tolist() == [1, 2, 3]
 
 
 def test_bounds_of_randint_may_be_arrays(backend):

@@ -237,7 +237,7 @@ class TestElement:
 def test_formats_need_nothing_that_is_not_installed_with_the_core():
     code = (
         "import sys; sys.modules.update(dict.fromkeys(['typer', 'rich', 'torch', 'tensorflow', 'jax']));"
-        "import tempscale.testing.formats as f; from tempscale.testing.report import Report;"
+        "import tempscale.reporting.formats as f; from tempscale.reporting.report import Report;"
         "f.to_json(Report()), f.to_junit(Report()), f.to_html(Report())"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
