@@ -60,6 +60,10 @@ class BackendEntry:
     stands_for: str = ""
 
 
+FLOATS = ("float16", "bfloat16", "float32", "float64")
+"""Names of the float dtypes that the library knows, the narrowest first."""
+
+
 class Backend(ABC):
     """One framework, as tempscale sees it.
 
@@ -77,7 +81,7 @@ class Backend(ABC):
     compilers: tuple[str, ...] = ()
     """Names of the ways in which `jit` can compile, the default first. Empty: the framework compiles nothing."""
 
-    floats: tuple[str, ...] = ("float16", "bfloat16", "float32", "float64")
+    floats: tuple[str, ...] = FLOATS
     """Float dtypes that the framework has, with the packages and settings that they may take."""
 
     transforms: bool = True

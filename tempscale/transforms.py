@@ -14,10 +14,9 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 import numpy as np
 
 from tempscale._core.dispatch import DEFAULT, is_number, owner_of, resolve, unwrap
-from tempscale._core.dtypes import FLOATS
 from tempscale._core.registry import get_backend, loaded, stands_for
 from tempscale._core.trees import Structure, flatten
-from tempscale.backend import Array, Backend
+from tempscale.backend import FLOATS, Array, Backend
 
 __all__ = ["grad", "jit", "value_and_grad", "vmap"]
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from tempscale._core.checks import check_logits, check_temperature, checking
 from tempscale._core.dispatch import is_number
-from tempscale._core.dtypes import FLOATS, INTEGERS, LARGEST, SMALLEST_NORMAL
-from tempscale.backend import Array, Backend
+from tempscale._core.dtypes import INTEGERS, LARGEST, SMALLEST_NORMAL
+from tempscale.backend import FLOATS, Array, Backend
+from tempscale.contracts import working_precision
 
 
 def as_float(backend: Backend, x: Array, name: str) -> Array:
@@ -96,7 +97,7 @@ def _temperature_number(temperature: Any, name: str) -> float:
 
 def _within_range(temperature: float, dtype: str) -> float:
     """Take a number whose reciprocal the working precision cannot hold to its limit, as arrays are taken."""
-    working = "float64" if dtype == "float64" else "float32"
+    working = working_precision(dtype)
     if temperature * LARGEST[working] < 1.0:
         return 0.0
     return math.inf if temperature * SMALLEST_NORMAL[working] > 1.0 else temperature

@@ -8,10 +8,12 @@ import numpy as np
 
 from tempscale._core.dispatch import backend_of
 from tempscale.backend import Array
+from tempscale.contracts import working_precision
 
 LARGEST = {"float32": float.fromhex("0x1.fffffep127"), "float64": float.fromhex("0x1.fffffffffffffp1023")}
 SMALLEST_NORMAL = {"float32": 2.0**-126, "float64": 2.0**-1022}
-FLOATS = ("float16", "bfloat16", "float32", "float64")
+HALF = ("float16", "bfloat16")
+"""Floats of 16 bits."""
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 INTEGER_RANGES = {name: (int(np.iinfo(name).min), int(np.iinfo(name).max)) for name in INTEGERS}
 
@@ -28,4 +30,4 @@ def is_array(value: Any) -> bool:
 
 def working_dtype(x: Array) -> str:
     """Name of the precision in which functions of `x` are computed: float64 for float64, else float32."""
-    return "float64" if backend_of(x).dtype_name(x) == "float64" else "float32"
+    return working_precision(backend_of(x).dtype_name(x))

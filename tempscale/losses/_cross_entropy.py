@@ -11,10 +11,10 @@ import numpy as np
 from tempscale._core.arguments import as_axis, as_float, as_temperature, same_shape
 from tempscale._core.checks import check_labels, check_logits, checking
 from tempscale._core.dispatch import backend_of, is_number
-from tempscale._core.dtypes import FLOATS, INTEGER_RANGES, INTEGERS, cast
+from tempscale._core.dtypes import INTEGER_RANGES, INTEGERS, cast
 from tempscale._core.operation import INJECTED, agnostic
 from tempscale._reference import partition, wide
-from tempscale.backend import Array, Backend
+from tempscale.backend import FLOATS, Array, Backend
 from tempscale.contracts import Contract
 from tempscale.kernels.exact.arithmetic import exact_sum, flushed, narrow
 from tempscale.kernels.exact.rows import Rows, log_of_total, log_probabilities, prepared

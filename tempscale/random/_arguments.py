@@ -11,9 +11,9 @@ import numpy as np
 
 from tempscale._core.checks import check_key, check_weights, checking
 from tempscale._core.dispatch import call_backend, is_number, is_sequence, unwrap
-from tempscale._core.dtypes import FLOATS, INTEGER_RANGES, INTEGERS
+from tempscale._core.dtypes import INTEGER_RANGES, INTEGERS
 from tempscale._core.operation import Operation
-from tempscale.backend import Array, Backend
+from tempscale.backend import FLOATS, Array, Backend
 from tempscale.kernels import threefry
 
 _KEY_DTYPES = ("int32", "uint32", "int64")

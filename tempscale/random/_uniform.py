@@ -7,9 +7,8 @@ from typing import Any
 
 from tempscale._core.checks import check_probabilities, checking
 from tempscale._core.dispatch import backend_of, is_number
-from tempscale._core.dtypes import FLOATS
 from tempscale._core.operation import INJECTED
-from tempscale.backend import Array
+from tempscale.backend import FLOATS, Array
 from tempscale.kernels import threefry
 from tempscale.kernels.draws import draw, in_blocks, random_bits
 from tempscale.random._arguments import (

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tempscale.backend import FLOATS
 from tempscale.reporting.report import Agreement, Cell, State
 
 __all__ = [
@@ -41,7 +42,7 @@ Grid = dict[str, dict[str, list[Cell]]]
 
 _USUAL_ORDER = (
     *("eager", "compiled", "unknown-dims", "vmap", "gradient"),
-    *("float16", "bfloat16", "float32", "float64"),
+    *FLOATS,
 )
 
 

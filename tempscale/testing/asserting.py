@@ -13,7 +13,7 @@ from tempscale._core.registry import backends as installed_backends
 from tempscale._core.registry import get_backend
 from tempscale._reference.wide import WIDE_LONGDOUBLE
 from tempscale.arrays import to_numpy
-from tempscale.backend import Array
+from tempscale.backend import FLOATS, Array
 from tempscale.contracts import Contract
 from tempscale.reporting.report import Cell, Report, State
 from tempscale.testing.check import Place
@@ -21,7 +21,7 @@ from tempscale.testing.claims import Claim, Host
 from tempscale.testing.comparing import Comparison, Found, Projection
 from tempscale.testing.conformance.modes import MODES
 from tempscale.testing.conformance.plan import DTYPES, Selection, Step, plan, require_known_selection
-from tempscale.testing.ulp import FLOATS, ulp_distance
+from tempscale.testing.ulp import ulp_distance
 
 __all__ = ["assert_conforms", "assert_ulp", "gradcheck"]
 

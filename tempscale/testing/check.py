@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from tempscale._core.dtypes import HALF
 from tempscale._reference.wide import narrow
-from tempscale.testing.ulp import FLOATS, largest, spacing
+from tempscale.backend import FLOATS
+from tempscale.testing.ulp import largest, spacing
 
 __all__ = ["Place", "Verdict", "check"]
 
@@ -105,7 +107,7 @@ def _place(index: Any, got: Any, exact: Any, bound: Any, dtype: str) -> Place:
         unit, allowed = np.longdouble(1.0), bound[index]
     else:
         unit = spacing(exact[index], dtype) if np.isfinite(exact[index]) else np.longdouble(np.inf)
-        allowed = bound[index] + (unit / 2 if dtype in ("float16", "bfloat16") else 0)
+        allowed = bound[index] + (unit / 2 if dtype in HALF else 0)
     with np.errstate(all="ignore"):
         error = abs(got[index] - exact[index]) / unit
     position = tuple(int(i) for i in index)
@@ -147,7 +149,7 @@ def _ratio(got: Any, exact: Any, bound: Any, dtype: str) -> Any:
         return np.where(got == exact, 0.0, np.inf)
     with np.errstate(all="ignore"):
         error = np.abs(got - exact)
-        if dtype in ("float16", "bfloat16"):
+        if dtype in HALF:
             # the final rounding comes off first: what is left is what the computation itself has erred
             error = np.maximum(error - spacing(exact, dtype) / 2, 0)
         ratio = np.where(error == 0, 0, error / bound)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tempscale._core.dtypes import HALF
 from tempscale._core.registry import get_backend
 from tempscale.contracts import working_precision
 from tempscale.testing.conformance.cases import TEMPERATURES, WIDE
@@ -28,7 +29,7 @@ __all__ = ["KINDS", "labels", "logits", "masks", "temperatures", "trees"]
 
 Host = np.ndarray[Any, Any]
 _Generator = np.random.Generator
-_FLOATS = ("float32", "float64", "float16", "bfloat16")
+_FLOATS = ("float32", "float64", *HALF)
 
 
 # Each makes rows of a shape, as float64. They shrink from the last to the first.

@@ -16,8 +16,6 @@ _FORMATS = {
     "float64": (52, -1022, float.fromhex("0x1.fffffffffffffp1023")),
 }
 
-FLOATS = tuple(_FORMATS)
-
 FLUSHED = 2.0**-126
 """What is smaller is 0 to some frameworks, in every dtype of up to 32 bits."""
 

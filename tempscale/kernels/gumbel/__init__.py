@@ -11,7 +11,7 @@ Numbers on a log scale are base 2 with 24 fractional bits, and negated: the lowe
 
 from tempscale.kernels.gumbel.factors import (
     AT_ZERO,
-    LOG2_E,
+    SCORES_PER_NAT,
     Factor,
     factor,
     factor_of_array,
@@ -62,10 +62,10 @@ __all__ = [
     "AT_ZERO",
     "BLOCK",
     "GROUPS",
-    "LOG2_E",
     "MOST_SLOTS",
     "NOBODY",
     "ONE",
+    "SCORES_PER_NAT",
     "STAGES",
     "TABLES",
     "VERSION",

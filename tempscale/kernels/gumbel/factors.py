@@ -21,8 +21,11 @@ def is_exactly_zero(x: Array, /, *, xp: Any = INJECTED) -> Array:
     return x == 0
 
 
-LOG2_E = float(np.float32(ONE * math.log2(math.e)))
+SCORES_PER_NAT = float(np.float32(ONE * math.log2(math.e)))
+"""log2(e), as a score."""
+
 _SCALED_DOWN = 2.0**-24
+
 AT_ZERO = -1.0
 """Stands for the factor of T = 0, which is a limit of its own."""
 
@@ -42,7 +45,7 @@ def factor_of_number(temperature: float) -> float:
         if t < SMALLEST_NORMAL["float32"]:
             return LARGEST["float32"]
         unit = np.float32(1.0 if t <= 2.0**126 else _SCALED_DOWN)
-        c = np.float32(1) / (t * unit) * np.float32(LOG2_E) * unit
+        c = np.float32(1) / (t * unit) * np.float32(SCORES_PER_NAT) * unit
         return min(float(c), LARGEST["float32"])
 
 
@@ -71,7 +74,7 @@ def factor_of_array(temperature: Array, xp: Any) -> Factor:
     is_wrong = ~(is_zero | too_small | ordinary | (t == math.inf)) | (temperature < 0)
     t = xp.where(ordinary, t, xp.ones_like(t))
     unit = xp.where(t <= 2.0**126, xp.ones_like(t), xp.full_like(t, _SCALED_DOWN))
-    c = xp.ones_like(t) / (t * unit) * LOG2_E * unit
+    c = xp.ones_like(t) / (t * unit) * SCORES_PER_NAT * unit
     largest = xp.full_like(t, LARGEST["float32"])
     c = xp.where(too_small | (c > LARGEST["float32"]), largest, c)
     c = xp.where(ordinary | too_small, c, xp.zeros_like(c))

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tempscale._core.registry import get_backend, known_backends
-from tempscale.backend import Backend, BackendUnavailableError
+from tempscale.backend import FLOATS, Backend, BackendUnavailableError
 from tempscale.testing.conformance.cases import Draw, draws, many_cases
 from tempscale.testing.conformance.modes import MODES, Mode
 
 __all__ = ["DTYPES", "FORMS", "Selection", "Step", "lead_dtype", "plan", "plan_precisions"]
 
-DTYPES = ("float16", "bfloat16", "float32", "float64")
+DTYPES = FLOATS
 FORMS = ("public", "body")
 PRECISIONS = ("accurate", "reproducible")
 
