@@ -519,7 +519,7 @@ def test_a_custom_gradient_works_inside_vmap(torch, tf, jax):
     ]
 
 
-def test_where_torch_would_return_zero_for_a_nested_forward_derivative_it_is_refused(torch):
+def test_a_nested_forward_derivative_for_which_torch_would_return_zero_is_refused(torch):
     def derivative(f):
         return lambda x: torch.func.jvp(f, (x,), (torch.ones(2),))[1]
 

@@ -197,7 +197,7 @@ class TestModule:
         OPERATIONS.clear()
         OPERATIONS.update(registered)
 
-    def test_the_functions_that_it_defines_are_run_and_no_others(self, engine, write):
+    def test_the_functions_that_a_module_defines_are_run_and_no_others(self, engine, write):
         assert invoke("conform", "--module", write(THEIRS)).exit_code == 0
         assert [operation.__name__ for operation in engine.operations] == ["softplus", "halfway"]
 
@@ -451,7 +451,7 @@ class TestTables:
         text = shown(Report(cells=[cell(), cell(), BROKEN, NOT_APPLICABLE], seconds=95.2))
         assert "2 held, 1 broken, 1 not applicable, 0 unavailable in 95 s" in text
 
-    def test_print_square_brackets_as_they_are(self):
+    def test_print_square_brackets_unchanged(self):
         assert "got [red] and [0, nan]" in shown(Report(cells=[cell(State.BROKEN, reason="got [red] and [0, nan]")]))
 
     def test_never_round_an_error_across_its_bound(self):

@@ -159,7 +159,7 @@ def test_weights_to_choose_by_that_are_wrong_are_named(backend, weights, count, 
         assert ((chosen >= 0) & (chosen < 3)).all()
 
 
-def test_an_error_inside_turns_it_off_as_well():
+def test_an_error_inside_checks_turns_them_off():
     with pytest.raises(ValueError, match="is nan"), ts.checks():
         ts.softmax([NAN])
     assert np.isnan(ts.softmax([NAN])).all()
@@ -174,7 +174,7 @@ def test_blocks_nest():
     ts.softmax([NAN])
 
 
-def test_as_a_decorator_it_holds_for_each_call():
+def test_checks_as_a_decorator_hold_for_each_call():
     checked = ts.checks()(ts.softmax)
     for _ in range(2):
         with pytest.raises(ValueError, match=r"logits\[0\] is nan"):

@@ -103,7 +103,7 @@ def test_the_body_draws_them_too(case):
 
 
 @pytest.mark.parametrize("case", CASES[:7] + CASES[10:12], ids=named)
-def test_pytorch_draws_them_op_by_op_as_it_does_on_a_device(torch, case):
+def test_pytorch_draws_the_known_tokens_op_by_op_as_on_a_device(torch, case):
     def draw(*arrays: Any, **options: Any) -> Any:
         return gumbel.in_blocks(*arrays, **options, xp=backend.namespace, block=2**14)
 
@@ -175,7 +175,7 @@ def test_torch_compile_gives_the_same_tokens_by_code_of_its_own(torch, classes, 
     assert "tempscale" not in code  # no call of an operator
 
 
-def test_torch_compile_does_so_for_any_number_of_rows(torch):
+def test_torch_compile_draws_the_known_tokens_of_any_number_of_rows(torch):
     torch._dynamo.reset()
     compiled = torch.compile(lambda x, t: sample(x, KEY, temperature=t), fullgraph=True)
     for rows in (60, 40, 7):

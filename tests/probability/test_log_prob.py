@@ -82,7 +82,7 @@ def test_no_rows_and_no_tokens(backend: Backend) -> None:
 
 
 @pytest.mark.parametrize("precision", ["accurate", "reproducible"])
-def test_in_a_precision_it_is_the_entry_of_log_softmax(backend: Backend, precision: Any) -> None:
+def test_log_prob_in_a_precision_is_the_entry_of_log_softmax(backend: Backend, precision: Any) -> None:
     options = {"temperature": 0.7, "precision": precision}
     found = tempscale.log_prob(make(backend, LOGITS), [[1, 2], [0, 3]], **options)
     every = tempscale.to_numpy(tempscale.log_softmax(make(backend, LOGITS), **options))

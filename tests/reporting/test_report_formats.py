@@ -127,7 +127,7 @@ class TestJunit:
             p.get("name"): p.get("value") for p in properties
         }.items()
 
-    def test_parses_whatever_text_is_in_it(self, hostile):
+    def test_the_page_parses_whatever_text_its_cells_have(self, hostile):
         root = ET.fromstring(to_junit(hostile).encode("utf-8"))
         assert root.find(".//failure").get("message").startswith("<script>alert(1)</script>")
 

@@ -339,7 +339,7 @@ def test_all_that_is_broken_is_listed_worst_first():
 # What cannot be checked
 
 
-def test_without_a_contract_it_says_what_to_write():
+def test_assert_conforms_without_a_contract_says_what_to_write():
     with pytest.raises(TypeError, match=r'needs a contract: .*"4\*u\*abs\(value\) \+ tiny"'):
         assert_conforms(square, X)
 

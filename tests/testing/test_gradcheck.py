@@ -124,7 +124,7 @@ def test_one_direction_takes_as_many_calls_for_many_elements():
     assert calls < 100
 
 
-def test_where_the_reference_is_not_smooth_it_says_so():
+def test_gradcheck_says_where_the_reference_is_not_smooth():
     relu = ts.agnostic(lambda x, /, *, xp: xp.maximum(x, xp.zeros_like(x)))
     with pytest.raises(ValueError, match="no derivative along a random direction in float32: give arguments where"):
         gradcheck(relu, [0.0, 1.0], **ONE)

@@ -77,7 +77,7 @@ def test_there_is_a_test_for_each_backend(pytester):
         result.stdout.fnmatch_lines([f"*test_sum?{name}? PASSED*"])
 
 
-def test_the_tests_of_the_page_do_what_it_says(pytester):
+def test_the_tests_shown_in_docs_testing_do_what_the_page_says(pytester):
     page = ROOT.joinpath("docs", "testing.md").read_text(encoding="utf-8")
     (source,) = re.findall(r"^```python test_backends.py\n(.*?)^```$", page, re.M | re.S)
     pytester.makepyfile(test_backends=source)

@@ -142,7 +142,7 @@ def test_an_array_of_temperatures_has_the_working_precision(t):
     assert ((t > 0) & np.isfinite(t)).all()
 
 
-def test_labels_are_in_range_and_out_of_it():
+def test_drawn_labels_are_in_range_and_out_of_range():
     seen = Counter()
 
     @many
@@ -202,7 +202,7 @@ def test_a_property_of_softmax(x, t, data):
     assert (p[~mask & valid[..., None]] == 0).all()
 
 
-def test_without_hypothesis_it_says_what_installs_it():
+def test_strategies_without_hypothesis_say_what_installs_it():
     printed = run_python(
         """
         import sys

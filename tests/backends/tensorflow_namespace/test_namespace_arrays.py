@@ -133,7 +133,7 @@ def test_a_diagonal_beyond_all_is_empty(xp):
 @pytest.mark.parametrize("axis", [None, 0, (0, 1), ()])
 @pytest.mark.parametrize("dtype", ["bool", "uint16", "float32", "complex64"])
 @pytest.mark.parametrize("name", ["all", "any"])
-def test_what_is_not_zero_is_true_nan_among_it(xp, name, dtype, axis):
+def test_nan_and_all_else_that_is_not_zero_is_true(xp, name, dtype, axis):
     assert_agrees(xp, name, grid(dtype), axis=axis, keepdims=True)
     assert_agrees(xp, name, np.zeros((0, 2), dtype), axis=axis)
 
@@ -150,7 +150,7 @@ def test_differences_begin_and_end_with_what_is_given(xp):
 
 
 @pytest.mark.parametrize("dtype", EVERY)
-def test_an_array_is_filled_with_what_it_is_told(xp, dtype):
+def test_full_fills_an_array_with_the_value_given(xp, dtype):
     kind = getattr(xp, dtype)
     for name, like in (("zeros", "zeros_like"), ("ones", "ones_like")):
         assert_same(getattr(xp, name)((2, 0, 3), dtype=kind), getattr(np, name)((2, 0, 3), dtype))
@@ -217,7 +217,7 @@ def test_memory_that_lies_unaligned_is_copied_or_refused(xp):
         xp.from_dlpack(unaligned, copy=False)
 
 
-def test_an_array_is_made_on_the_device_it_is_told(xp):
+def test_an_array_is_made_on_the_device_given(xp):
     device = xp.__array_namespace_info__().devices()[0]
     made = [xp.asarray([1], device=device), xp.zeros(2, device=device), xp.from_dlpack(np.ones(2), device=device)]
     made += [xp.arange(3, device=device), xp.astype(xp.ones(2), xp.int8, device=device)]
@@ -306,7 +306,7 @@ def test_astype_converts_but_not_complex_numbers_to_real_ones(xp, dtype):
             assert_same(xp.astype(xp.asarray(y), getattr(xp, target)), y.astype(target))
 
 
-def test_the_namespace_tells_what_it_can(xp):
+def test_the_namespace_lists_its_capabilities_dtypes_and_devices(xp):
     info = xp.__array_namespace_info__()
     assert xp.__array_api_version__ == "2024.12"
     assert set(info.capabilities()) == {"boolean indexing", "data-dependent shapes", "max dimensions"}

@@ -26,7 +26,7 @@ def test_every_function_has_a_test(xp):
     assert [name for name in functions(xp) if not mentioned(name)] == []
 
 
-def test_every_function_says_what_it_does(xp):
+def test_every_function_of_the_namespace_has_a_docstring(xp):
     for name in functions(xp):
         holder = getattr(xp, name.rpartition(".")[0]) if "." in name else xp
         assert getattr(holder, name.rpartition(".")[2]).__doc__

@@ -23,7 +23,7 @@ def accumulator(dtype):
 @pytest.mark.parametrize("keepdims", [False, True])
 @pytest.mark.parametrize("axis", AXES)
 @pytest.mark.parametrize("name", ["sum", "prod", "max", "min"])
-def test_a_reduction_goes_over_the_axes_it_is_told(xp, name, axis, keepdims):
+def test_a_reduction_goes_over_the_axes_given(xp, name, axis, keepdims):
     options = {"axis": axis, "keepdims": keepdims}
     for dtype in ("int32", "float64", "uint8"):
         x = CUBE.astype(dtype)
