@@ -25,12 +25,18 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-__all__ = ["Array", "ArrayFunction", "Backend", "BackendEntry", "BackendUnavailableError"]
+__all__ = ["Array", "ArrayFunction", "Backend", "BackendEntry", "BackendUnavailableError", "ForwardRule", "ReverseRule"]
 
 Array: TypeAlias = Any
 """An array of whichever framework the caller uses. No type can name all of them."""
 
 ArrayFunction: TypeAlias = Callable[..., Array]
+
+ReverseRule: TypeAlias = Callable[[tuple[Array, ...], Array, Array], Sequence[Array]]
+"""``vjp(arrays, result, cotangent)``: a gradient for each of the arrays."""
+
+ForwardRule: TypeAlias = Callable[[tuple[Array, ...], Array, tuple[Array, ...]], Array]
+"""``jvp(arrays, result, tangents)``: the directional derivative of the result."""
 
 
 class BackendUnavailableError(ImportError):
@@ -116,9 +122,9 @@ class Backend(ABC):
     def namespace(self) -> Any:
         """The framework's namespace after the Python array API standard."""
 
-    @abstractmethod
     def shape(self, x: Array) -> tuple[int | None, ...]:
         """Shape of `x`; None where a traced dimension is not known yet."""
+        return tuple(x.shape)
 
     @abstractmethod
     def dtype_name(self, x: Array) -> str:
@@ -157,31 +163,24 @@ class Backend(ABC):
     def from_dlpack(self, x: Array) -> Array:
         """Take over another framework's array through DLPack without copying, or raise."""
 
-    @abstractmethod
     def is_traced(self, x: Array) -> bool:
-        """Whether the values of `x` are not there to look at, because a function is being compiled."""
+        """Whether the values of `x` are not there to look at, because a function is being compiled or mapped."""
+        return False
 
     # Transforms
 
-    @abstractmethod
     def stop_gradient(self, x: Array) -> Array:
         """`x`, as a constant to differentiation."""
+        return x
 
-    @abstractmethod
-    def custom_gradient(
-        self,
-        fn: ArrayFunction,
-        *,
-        vjp: Callable[[tuple[Array, ...], Array, Array], Sequence[Array]],
-        jvp: Callable[[tuple[Array, ...], Array, tuple[Array, ...]], Array],
-    ) -> ArrayFunction:
+    def custom_gradient(self, fn: ArrayFunction, *, vjp: ReverseRule, jvp: ForwardRule) -> ArrayFunction:
         """Give `fn` (arrays to one array) derivatives of your own; see `tempscale.custom_gradient`."""
+        return fn
 
-    @abstractmethod
     def vjp(self, fn: ArrayFunction, arrays: Sequence[Array], cotangent: Array) -> tuple[Array, ...]:
         """Gradients of ``sum(fn(*arrays) * cotangent)`` with respect to each of `arrays`, taken by themselves."""
+        raise NotImplementedError(f"{self.name} does not differentiate")
 
-    @abstractmethod
     def value_and_grad(
         self, fn: Callable[..., tuple[Array, Any]], arrays: Sequence[Array]
     ) -> tuple[Array, Any, tuple[Array, ...]]:
@@ -190,16 +189,16 @@ class Backend(ABC):
         The gradients are with respect to each of `arrays`, zeros where it has no influence. They may be
         differentiated again.
         """
+        raise NotImplementedError(f"{self.name} does not differentiate")
 
-    @abstractmethod
     def jvp(self, fn: ArrayFunction, arrays: Sequence[Array], tangents: Sequence[Array]) -> Array:
         """Directional derivative of `fn` at `arrays` along `tangents`, in forward mode."""
+        raise NotImplementedError(f"{self.name} does not differentiate")
 
-    @abstractmethod
     def vmap(self, fn: ArrayFunction) -> ArrayFunction:
         """Map `fn` over the first axis of all its array arguments; it may return a tuple of arrays."""
+        raise NotImplementedError(f"{self.name} has no vmap")
 
-    @abstractmethod
     def jit(self, fn: ArrayFunction, *, compiler: str | None = None, unknown_dims: bool = False) -> ArrayFunction:
         """Compile `fn`, whole, with one of `compilers`; with `unknown_dims`, for every shape of its rank at once.
 
@@ -207,6 +206,7 @@ class Backend(ABC):
 
         `NotImplementedError` where the framework compiles nothing or knows no unknown dimensions.
         """
+        raise NotImplementedError(f"{self.name} does not compile")
 
     def compiler_problem(self, compiler: str) -> str | None:
         """Why that compiler cannot work on this machine, and what would help; None if it can."""
@@ -214,3 +214,17 @@ class Backend(ABC):
 
 
 REQUIRED_MEMBERS = tuple(sorted(Backend.__abstractmethods__ | {"name", "array_types"}))
+"""What every backend has to define."""
+
+TRANSFORMING_MEMBERS = ("custom_gradient", "is_traced", "jvp", "stop_gradient", "value_and_grad", "vjp", "vmap")
+"""What a backend has to define besides, unless it says ``transforms = False``: what is inherited transforms nothing."""
+
+
+def missing_members(cls: type) -> list[str]:
+    """Names of the members that a class misses to be a backend."""
+    abstract = getattr(cls, "__abstractmethods__", ())
+    missing = {name for name in REQUIRED_MEMBERS if name in abstract or not hasattr(cls, name)}
+    promised = {*TRANSFORMING_MEMBERS} if getattr(cls, "transforms", True) else set()
+    if getattr(cls, "compilers", ()):
+        promised |= {"is_traced", "jit"}
+    return sorted(missing | {name for name in promised if getattr(cls, name, None) in (None, vars(Backend)[name])})

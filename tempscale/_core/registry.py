@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
-from tempscale.backend import REQUIRED_MEMBERS, Backend, BackendEntry, BackendUnavailableError
+from tempscale.backend import Backend, BackendEntry, BackendUnavailableError, missing_members
 
 ENTRY_POINT_GROUP = "tempscale.backends"
 
@@ -204,8 +204,7 @@ def _installed(name: str) -> bool:
 
 def _instantiate(backend: Backend | type[Backend]) -> Backend:
     cls = backend if isinstance(backend, type) else type(backend)
-    missing = [m for m in REQUIRED_MEMBERS if m in getattr(cls, "__abstractmethods__", ()) or not hasattr(cls, m)]
-    if missing:
+    if missing := missing_members(cls):
         raise TypeError(
             f"{cls.__module__}.{cls.__qualname__} is not a backend: it misses {', '.join(missing)}. "
             "The contract is documented in tempscale.backend.Backend."

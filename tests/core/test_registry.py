@@ -11,7 +11,7 @@ from tempscale_backends.numpy.backend import NumpyBackend
 
 import tempscale as ts
 from tempscale._core.registry import unregister_backend
-from tempscale.backend import REQUIRED_MEMBERS, Backend
+from tempscale.backend import REQUIRED_MEMBERS, TRANSFORMING_MEMBERS, Backend, missing_members
 
 
 class Celsius:
@@ -84,10 +84,30 @@ def test_a_class_that_misses_members_is_refused_with_a_list_of_them():
     with pytest.raises(TypeError) as refused:
         ts.register_backend(Half)
     message = str(refused.value)
-    missing = [member for member in REQUIRED_MEMBERS if member not in ("name", "devices")]
+    missing = sorted({*REQUIRED_MEMBERS, *TRANSFORMING_MEMBERS} - {"name", "devices"})
     assert f"Half is not a backend: it misses {', '.join(missing)}." in message
     assert "tempscale.backend.Backend" in message
     assert "half" not in ts.backends()
+
+
+def test_a_class_defines_what_it_says_that_it_can_do(strict):
+    class Bare(type(strict)):
+        name = "bare"
+
+    assert missing_members(Bare) == []
+    Bare.transforms = True
+    assert missing_members(Bare) == [*TRANSFORMING_MEMBERS]
+    Bare.transforms, Bare.compilers = False, ("bare.jit",)
+    assert missing_members(Bare) == ["is_traced", "jit"]
+
+
+def test_what_a_framework_cannot_do_is_refused_by_its_name(strict):
+    for call in (strict.jit, strict.vmap):
+        with pytest.raises(NotImplementedError, match=r"strict (does not compile|has no vmap)"):
+            call(len)
+    for call in (strict.vjp, strict.jvp):
+        with pytest.raises(NotImplementedError, match="strict does not differentiate"):
+            call(len, (), ())
 
 
 def test_something_else_than_a_backend_is_refused_with_the_whole_contract():

@@ -15,7 +15,7 @@ from support import PLUGIN, ROOT, run_python
 import tempscale as ts
 from tempscale._core.operation import OPERATIONS
 from tempscale._core.registry import unregister_backend
-from tempscale.backend import REQUIRED_MEMBERS, Backend
+from tempscale.backend import REQUIRED_MEMBERS, TRANSFORMING_MEMBERS, Backend
 from tempscale.reporting.report import State
 from tempscale.testing.conformance import Selection, run
 from tempscale.testing.conformance.cases import groups
@@ -256,7 +256,11 @@ def test_a_backend_under_another_name_keeps_arrays_on_their_device(strict):
 
 
 def test_a_class_with_all_members_that_is_no_backend_is_refused():
-    duck = type("Duck", (), {**dict.fromkeys(REQUIRED_MEMBERS), "name": "duck", "array_types": (frozenset,)})
+    duck = type(
+        "Duck",
+        (),
+        {**dict.fromkeys([*REQUIRED_MEMBERS, *TRANSFORMING_MEMBERS], 1), "name": "duck", "array_types": (frozenset,)},
+    )
     with pytest.raises(TypeError, match=r"Duck is not a backend: .* does not inherit from it"):
         ts.register_backend(duck)
     assert "duck" not in ts.backends()

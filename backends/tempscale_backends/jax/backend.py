@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tempscale.backend import Array, ArrayFunction, Backend
+from tempscale.backend import Array, ArrayFunction, Backend, ForwardRule, ReverseRule
 from tempscale_backends.jax import natives as natives
 
 
@@ -41,9 +41,6 @@ class JaxBackend(Backend):
     @property
     def namespace(self) -> Any:
         return jnp
-
-    def shape(self, x: Array) -> tuple[int | None, ...]:
-        return tuple(x.shape)
 
     def dtype_name(self, x: Array) -> str:
         return str(x.dtype)
@@ -92,13 +89,7 @@ class JaxBackend(Backend):
     def stop_gradient(self, x: Array) -> Array:
         return jax.lax.stop_gradient(x)
 
-    def custom_gradient(
-        self,
-        fn: ArrayFunction,
-        *,
-        vjp: Callable[[tuple[Array, ...], Array, Array], Sequence[Array]],
-        jvp: Callable[[tuple[Array, ...], Array, tuple[Array, ...]], Array],
-    ) -> ArrayFunction:
+    def custom_gradient(self, fn: ArrayFunction, *, vjp: ReverseRule, jvp: ForwardRule) -> ArrayFunction:
         # A custom_vjp would forbid forward mode; the transpose of the jvp serves both.
         call = jax.custom_jvp(fn)
 

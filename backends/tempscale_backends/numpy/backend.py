@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tempscale.backend import Array, ArrayFunction, Backend, BackendUnavailableError
+from tempscale.backend import Array, ArrayFunction, Backend, BackendUnavailableError, ForwardRule, ReverseRule
 from tempscale_backends.numpy import natives as natives
 from tempscale_backends.numpy.natives import random
 
@@ -46,9 +46,6 @@ class NumpyBackend(Backend):
     @property
     def namespace(self) -> Any:
         return np
-
-    def shape(self, x: Array) -> tuple[int | None, ...]:
-        return tuple(x.shape)
 
     def dtype_name(self, x: Array) -> str:
         return _dtype_name(x.dtype)
@@ -87,13 +84,7 @@ class NumpyBackend(Backend):
     def stop_gradient(self, x: Array) -> Array:
         return x
 
-    def custom_gradient(
-        self,
-        fn: ArrayFunction,
-        *,
-        vjp: Callable[[tuple[Array, ...], Array, Array], Sequence[Array]],
-        jvp: Callable[[tuple[Array, ...], Array, tuple[Array, ...]], Array],
-    ) -> ArrayFunction:
+    def custom_gradient(self, fn: ArrayFunction, *, vjp: ReverseRule, jvp: ForwardRule) -> ArrayFunction:
         return fn
 
     def vjp(self, fn: ArrayFunction, arrays: Sequence[Array], cotangent: Array) -> tuple[Array, ...]:

@@ -13,7 +13,7 @@ from autograd.extend import defjvp_argnums, defvjp_argnums, primitive
 from autograd.numpy.numpy_boxes import ArrayBox
 from autograd.numpy.numpy_vspaces import ArrayVSpace
 
-from tempscale.backend import Array, ArrayFunction
+from tempscale.backend import Array, ArrayFunction, ForwardRule, ReverseRule
 from tempscale_backends.numpy import traced_namespace
 from tempscale_backends.numpy.backend import NumpyBackend
 from tempscale_backends.numpy.traced_namespace import values
@@ -50,13 +50,7 @@ class TracedNumpyBackend(NumpyBackend):
     def stop_gradient(self, x: Array) -> Array:
         return values(x)
 
-    def custom_gradient(
-        self,
-        fn: ArrayFunction,
-        *,
-        vjp: Callable[[tuple[Array, ...], Array, Array], Sequence[Array]],
-        jvp: Callable[[tuple[Array, ...], Array, tuple[Array, ...]], Array],
-    ) -> ArrayFunction:
+    def custom_gradient(self, fn: ArrayFunction, *, vjp: ReverseRule, jvp: ForwardRule) -> ArrayFunction:
         rules = _Rules(fn, vjp, jvp)
         return lambda *arrays: _custom(rules, *arrays)
 
@@ -65,8 +59,8 @@ class _Rules(NamedTuple):
     """What `custom_gradient` was given."""
 
     fn: ArrayFunction
-    vjp: Callable[[tuple[Array, ...], Array, Array], Sequence[Array]]
-    jvp: Callable[[tuple[Array, ...], Array, tuple[Array, ...]], Array]
+    vjp: ReverseRule
+    jvp: ForwardRule
 
 
 @primitive  # type: ignore[untyped-decorator]

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import record
 
-from tempscale.backend import Array, ArrayFunction, Backend
+from tempscale.backend import Array, ArrayFunction, Backend, ForwardRule, ReverseRule
 from tempscale_backends.tensorflow import namespace
 from tempscale_backends.tensorflow import natives as natives
 
@@ -83,13 +83,7 @@ class TensorFlowBackend(Backend):
     def stop_gradient(self, x: Array) -> Array:
         return tf.stop_gradient(x)
 
-    def custom_gradient(
-        self,
-        fn: ArrayFunction,
-        *,
-        vjp: Callable[[tuple[Array, ...], Array, Array], Sequence[Array]],
-        jvp: Callable[[tuple[Array, ...], Array, tuple[Array, ...]], Array],
-    ) -> ArrayFunction:
+    def custom_gradient(self, fn: ArrayFunction, *, vjp: ReverseRule, jvp: ForwardRule) -> ArrayFunction:
         def call(*arrays: Array) -> Array:
             if tf.executing_eagerly() and not record.could_possibly_record():
                 return fn(*arrays)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.autograd import forward_ad
 
-from tempscale.backend import Array, ArrayFunction, Backend
+from tempscale.backend import Array, ArrayFunction, Backend, ForwardRule, ReverseRule
 from tempscale_backends.torch import natives as natives
 
 _DTYPES = {
@@ -139,9 +139,6 @@ class TorchBackend(Backend):
     def namespace(self) -> Any:
         return namespace
 
-    def shape(self, x: Array) -> tuple[int | None, ...]:
-        return tuple(x.shape)
-
     def dtype_name(self, x: Array) -> str:
         return _NAMES.get(x.dtype) or str(x.dtype).removeprefix("torch.")
 
@@ -187,13 +184,7 @@ class TorchBackend(Backend):
     def stop_gradient(self, x: Array) -> Array:
         return x.detach()
 
-    def custom_gradient(
-        self,
-        fn: ArrayFunction,
-        *,
-        vjp: Callable[[tuple[Array, ...], Array, Array], Sequence[Array]],
-        jvp: Callable[[tuple[Array, ...], Array, tuple[Array, ...]], Array],
-    ) -> ArrayFunction:
+    def custom_gradient(self, fn: ArrayFunction, *, vjp: ReverseRule, jvp: ForwardRule) -> ArrayFunction:
         compiling = torch.compiler.is_compiling()
         function = _Custom if compiling else _CustomWithForwardMode
 

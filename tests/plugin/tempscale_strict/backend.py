@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any, final
 
 import array_api_strict as xp
 import numpy as np
 
-from tempscale.backend import Array, ArrayFunction, Backend
+from tempscale.backend import Array, Backend
 
 # As strict as it can be, for the whole process: no shape of a result may depend on values.
 xp.set_array_api_strict_flags(
@@ -53,9 +52,6 @@ class StrictBackend(Backend):
     def namespace(self) -> Any:
         return xp
 
-    def shape(self, x: Array) -> tuple[int | None, ...]:
-        return tuple(x.shape)
-
     def dtype_name(self, x: Array) -> str:
         return name_in(DTYPES, x.dtype)
 
@@ -84,35 +80,3 @@ class StrictBackend(Backend):
 
     def from_dlpack(self, x: Array) -> Array:
         return xp.from_dlpack(x, copy=False)
-
-    def is_traced(self, x: Array) -> bool:
-        return False
-
-    def stop_gradient(self, x: Array) -> Array:
-        return x
-
-    def custom_gradient(
-        self,
-        fn: ArrayFunction,
-        *,
-        vjp: Callable[[tuple[Array, ...], Array, Array], Sequence[Array]],
-        jvp: Callable[[tuple[Array, ...], Array, tuple[Array, ...]], Array],
-    ) -> ArrayFunction:
-        return fn
-
-    def vjp(self, fn: ArrayFunction, arrays: Sequence[Array], cotangent: Array) -> tuple[Array, ...]:
-        raise NotImplementedError("array-api-strict does not differentiate")
-
-    def value_and_grad(
-        self, fn: Callable[..., tuple[Array, Any]], arrays: Sequence[Array]
-    ) -> tuple[Array, Any, tuple[Array, ...]]:
-        raise NotImplementedError("array-api-strict does not differentiate")
-
-    def jvp(self, fn: ArrayFunction, arrays: Sequence[Array], tangents: Sequence[Array]) -> Array:
-        raise NotImplementedError("array-api-strict does not differentiate")
-
-    def vmap(self, fn: ArrayFunction) -> ArrayFunction:
-        raise NotImplementedError("array-api-strict has no vmap")
-
-    def jit(self, fn: ArrayFunction, *, compiler: str | None = None, unknown_dims: bool = False) -> ArrayFunction:
-        raise NotImplementedError("array-api-strict does not compile")
