@@ -16,7 +16,8 @@ Wide = np.ndarray[Any, Any]
 
 def widen(x: Any, working: str, *, longdouble: bool = WIDE_LONGDOUBLE) -> Wide:
     """Return `x` in the precision of the reference for the working precision `working`, exactly."""
-    exact = np.asarray(x).astype(np.float64)  # every dtype that is tested fits
+    # every dtype that is tested fits; side by side, because NumPy's sums are not in pairs along other axes
+    exact = np.asarray(x).astype(np.float64, order="C")
     if working == "float32":
         return exact
     return exact.astype(np.longdouble) if longdouble else _to_mpmath(exact)

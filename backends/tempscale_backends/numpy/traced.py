@@ -13,7 +13,9 @@ from autograd.extend import defjvp_argnums, defvjp_argnums, primitive
 from autograd.numpy.numpy_boxes import ArrayBox
 from autograd.numpy.numpy_vspaces import ArrayVSpace
 
+from tempscale.arrays import custom_gradient
 from tempscale.backend import Array, ArrayFunction, ForwardRule, ReverseRule
+from tempscale.kernels.reductions import accurate_sum, minus_row, minus_row_accurately, times_row, times_row_accurately
 from tempscale_backends.numpy import traced_namespace
 from tempscale_backends.numpy.backend import NumpyBackend
 from tempscale_backends.numpy.traced_namespace import values
@@ -115,6 +117,23 @@ def jvp(fn: ArrayFunction, arrays: Sequence[Array], tangents: Sequence[Array]) -
     """`Backend.jvp`."""
     _, tangent = make_jvp(lambda inputs: fn(*inputs), tuple(arrays))(tuple(tangents))
     return tangent
+
+
+times_row.native("autograd")(times_row_accurately)
+minus_row.native("autograd")(minus_row_accurately)
+
+
+@accurate_sum.native("autograd")
+def _accurate_sum(x: Array, *, axis: int) -> Array:
+    def total(x: Array) -> Array:
+        return accurate_sum(x, axis=axis)
+
+    rules = custom_gradient(
+        total,
+        vjp=lambda arrays, result, g: (traced_namespace.broadcast_to(g, arrays[0].shape),),
+        jvp=lambda arrays, result, tangents: total(tangents[0]),
+    )
+    return rules(x)
 
 
 def _make_vjp(fn: Callable[[Any], Array], arrays: Sequence[Array]) -> tuple[Array, Callable[[Array], Any]]:

@@ -1,4 +1,8 @@
-"""Functions of rows, block by block: the intermediate arrays stay in the cache, and peak memory is small."""
+"""Natives for NumPy.
+
+Sums that do not depend on how the classes lie in memory; functions of rows block by block: the intermediate arrays stay
+in the cache, and peak memory is small.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,29 @@ import numpy as np
 from tempscale import entropy, kl_divergence, log_softmax, logsumexp, softmax
 from tempscale.backend import Array
 from tempscale.kernels import OPERATIONS, Operation
+from tempscale.kernels.reductions import accurate_sum
 from tempscale.kernels.temperature import is_limit, widen
 
 BLOCK = 2**16  # entries; float32 intermediates of this size fit in a core's second-level cache
+FEW = 4  # numbers that may be added one after another
+
+
+@accurate_sum.native("numpy")
+def _accurate_sum(x: Array, *, axis: int) -> Array:
+    # NumPy adds in pairs where the numbers lie side by side, one after another along other axes
+    if axis == x.ndim - 1 and x.flags.c_contiguous:
+        return np.sum(x, axis=axis, keepdims=True)
+    return np.moveaxis(_sum_of_halves(np.moveaxis(x, axis, 0)), 0, axis)
+
+
+def _sum_of_halves(x: Array) -> Array:
+    """Sum along the first axis, kept: the second half is added to the first, until few are left."""
+    while len(x) > FEW:
+        half = (len(x) + 1) // 2
+        total = x[:half].copy(order="K")
+        total[: len(x) - half] += x[half:]
+        x = total
+    return np.sum(x, axis=0, keepdims=True)
 
 
 def _quiet(body: Callable[..., Array]) -> Callable[..., Array]:
@@ -85,7 +109,8 @@ def _in_place(operation: Operation[..., Any]) -> Callable[[Callable[[Array], Non
                 for start in range(0, len(out), step):
                     rows = slice(start, start + step)
                     x = widen(by_rows[rows], None if masks is None else masks[rows], np)
-                    here = out[rows] if x.dtype == out.dtype else np.empty_like(x)
+                    # rows side by side, whatever the layout of x: their sums are then in pairs
+                    here = out[rows] if x.dtype == out.dtype else np.empty(x.shape, x.dtype)
                     z = np.subtract(x, x.max(axis=1, keepdims=True), out=here)
                     z *= 1.0 / temperature
                     finish(z)
