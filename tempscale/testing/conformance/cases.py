@@ -152,12 +152,16 @@ def _wide_rows(rng: np.random.Generator) -> list[tuple[str, np.ndarray[Any, Any]
     dominant = 0.5 * normal(n) - 14.0
     dominant[77_777] = 4.0
     some_nan = np.where(np.arange(n) == 77_777, np.nan, normal(n))
+    equals = np.full(n, np.log(0.1))
+    equals[7] = 0.0
     return [
         (f"{n} classes, normal scaled by 3 at T = 0.7", 3 * normal(n), 0.7),
         (f"{n} classes, common offset 1e4 at T = 0.7", 1e4 + normal(n), 0.7),
         (f"{n} classes, one dominant entry and a long tail", dominant, 1.0),
         (f"{n} classes, half of them masked", np.where(np.arange(n) % 2 == 0, -np.inf, normal(n)), 1.3),
         (f"{n} classes, NaN and +inf", np.where(np.arange(n) == 9, np.inf, some_nan), 0.7),
+        # whose roundings do not cancel
+        (f"{n} classes, one dominant entry and a long tail of equals", equals, 1.0),
     ]
 
 
