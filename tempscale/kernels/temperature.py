@@ -7,9 +7,26 @@ from typing import Any, NamedTuple
 
 from tempscale._core.dispatch import backend_of
 from tempscale._core.dtypes import LARGEST, SMALLEST_NORMAL, cast, is_array, working_dtype
+from tempscale._core.operation import INJECTED, agnostic
 from tempscale.arrays import stop_gradient
 from tempscale.backend import Array
 from tempscale.kernels.reductions import accurate_sum, minus_row, row_max, times_row
+
+
+@agnostic
+def exponential(x: Array, /, *, xp: Any = INJECTED) -> Array:
+    """exp(x). Natives keep a NaN from compilers that make something else of it."""
+    return xp.exp(x)
+
+
+def exponential_but_of_nan(x: Array, xp: Any) -> Array:
+    """`exponential` without ever taking it of a NaN, for natives.
+
+    XLA on a CPU takes the exponential by way of an integer, which a NaN has none of: where it knows at compile time
+    that a NaN goes in, it leaves the result out, and memory that nobody wrote comes out.
+    """
+    nan = x != x
+    return xp.where(nan, x, xp.exp(xp.where(nan, 0.0, x)))
 
 
 class Reciprocal(NamedTuple):
@@ -120,7 +137,7 @@ def log_total(z: Array, axis: int, xp: Any) -> Array:
     away. The subtracted indicator is a constant, so derivatives of any order are those of the plain form.
     """
     top = stop_gradient(cast(z == 0, z.dtype, xp))
-    others = accurate_sum(xp.exp(z) - top, axis=axis) + (accurate_sum(top, axis=axis) - 1.0)
+    others = accurate_sum(exponential(z) - top, axis=axis) + (accurate_sum(top, axis=axis) - 1.0)
     return xp.log1p(others)
 
 

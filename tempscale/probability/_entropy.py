@@ -13,7 +13,7 @@ from tempscale.kernels.exact.arithmetic import _log1p, power_of_two, whole_sum
 from tempscale.kernels.exact.rows import _others, prepared
 from tempscale.kernels.precision import Precision, of_rows, with_precision
 from tempscale.kernels.reductions import accurate_sum
-from tempscale.kernels.temperature import log_probability, scale
+from tempscale.kernels.temperature import exponential, log_probability, scale
 from tempscale.probability._logsumexp import _prepare_reduction, _reduced
 from tempscale.probability._quantities import LOG_LEGEND
 
@@ -83,7 +83,7 @@ def entropy(
     """
     log_p = log_probability(scale(logits, temperature, axis, where, xp), axis, xp)
     surprise = xp.where(log_p == -math.inf, 0.0, -log_p)
-    total = accurate_sum(xp.exp(log_p) * surprise, axis=axis)
+    total = accurate_sum(exponential(log_p) * surprise, axis=axis)
     return _reduced(total, logits, axis, keepdims, xp)
 
 

@@ -14,7 +14,7 @@ from tempscale._reference import partition, wide
 from tempscale.backend import Array, Backend
 from tempscale.contracts import Contract
 from tempscale.kernels.reductions import accurate_sum
-from tempscale.kernels.temperature import log_probability, scale
+from tempscale.kernels.temperature import exponential, log_probability, scale
 from tempscale.probability._logsumexp import _reduced
 
 
@@ -129,7 +129,7 @@ def kl_divergence(
     log_q = log_probability(scale(q_logits, q_temperature, axis, where, xp), axis, xp)
     no_p, no_q = log_p == -math.inf, log_q == -math.inf
     ratio = xp.where(no_p | no_q, 0.0, log_p) - xp.where(no_p | no_q, 0.0, log_q)
-    terms = xp.where(no_q & (log_p > -math.inf), math.inf, xp.exp(log_p) * ratio)
+    terms = xp.where(no_q & (log_p > -math.inf), math.inf, exponential(log_p) * ratio)
     return _reduced(accurate_sum(terms, axis=axis), p_logits, axis, keepdims, xp)
 
 

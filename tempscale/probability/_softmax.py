@@ -15,7 +15,7 @@ from tempscale.kernels.exact.arithmetic import LOG2_E, exponentials, whole_sum
 from tempscale.kernels.exact.rows import LOWEST, prepared
 from tempscale.kernels.precision import Precision, of_rows, with_precision
 from tempscale.kernels.reductions import accurate_sum, times_row
-from tempscale.kernels.temperature import scale
+from tempscale.kernels.temperature import exponential, scale
 from tempscale.probability._quantities import GRADIENT_LEGEND, LEGEND
 
 
@@ -92,7 +92,7 @@ def softmax(
     >>> tempscale.softmax([1.0, 2.0, 3.0], temperature=0.5).round(3)
     array([0.016, 0.117, 0.867])
     """
-    e = xp.exp(scale(logits, temperature, axis, where, xp).z)
+    e = exponential(scale(logits, temperature, axis, where, xp).z)
     p = times_row(e, 1.0 / accurate_sum(e, axis=axis))
     return cast(p, logits.dtype, xp)
 

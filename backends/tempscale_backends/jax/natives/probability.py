@@ -11,9 +11,14 @@ import jax.numpy as jnp
 from tempscale.backend import Array
 from tempscale.kernels import OPERATIONS
 from tempscale.kernels.reductions import row_max_or_nan
-from tempscale.kernels.temperature import Reciprocal, is_limit
+from tempscale.kernels.temperature import Reciprocal, exponential, exponential_but_of_nan, is_limit
 
 _TEMPERATURES = ("temperature", "q_temperature")
+
+
+@exponential.native("jax")
+def _exponential(x: Array) -> Array:
+    return exponential_but_of_nan(x, jnp)
 
 
 @row_max_or_nan.native("jax")
