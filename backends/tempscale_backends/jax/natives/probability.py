@@ -10,10 +10,18 @@ import jax.numpy as jnp
 
 from tempscale.backend import Array
 from tempscale.kernels import OPERATIONS
-from tempscale.kernels.reductions import row_max_or_nan
+from tempscale.kernels.reductions import accurate_sum, row_max_or_nan
 from tempscale.kernels.temperature import Reciprocal, exponential, exponential_but_of_nan, is_limit
 
 _TEMPERATURES = ("temperature", "q_temperature")
+
+
+@accurate_sum.native("jax")
+def _accurate_sum(x: Array, *, axis: int) -> Array:
+    # beside an axis of one entry XLA may add what it has just computed one after another, not in a tree
+    ones = tuple([i for i, n in enumerate(x.shape) if n == 1 and i != axis])
+    total = jnp.sum(jnp.squeeze(x, ones), axis=axis - sum(i < axis for i in ones))
+    return jnp.expand_dims(total, (*ones, axis))
 
 
 @exponential.native("jax")
