@@ -49,14 +49,7 @@ from tempscale_backends.tensorflow.namespace.creation import (
     zeros,
     zeros_like,
 )
-from tempscale_backends.tensorflow.namespace.data_types import (
-    astype,
-    can_cast,
-    finfo,
-    iinfo,
-    isdtype,
-    result_type,
-)
+from tempscale_backends.tensorflow.namespace.data_types import astype, can_cast, finfo, iinfo, isdtype, result_type
 from tempscale_backends.tensorflow.namespace.elementwise import (
     abs,
     acos,
@@ -127,19 +120,9 @@ from tempscale_backends.tensorflow.namespace.elementwise import (
     trunc,
     where,
 )
-from tempscale_backends.tensorflow.namespace.indexing import (
-    take,
-    take_along_axis,
-)
-from tempscale_backends.tensorflow.namespace.inspection import (
-    __array_namespace_info__,
-)
-from tempscale_backends.tensorflow.namespace.linalg import (
-    matmul,
-    matrix_transpose,
-    tensordot,
-    vecdot,
-)
+from tempscale_backends.tensorflow.namespace.indexing import take, take_along_axis
+from tempscale_backends.tensorflow.namespace.inspection import __array_namespace_info__
+from tempscale_backends.tensorflow.namespace.linalg import matmul, matrix_transpose, tensordot, vecdot
 from tempscale_backends.tensorflow.namespace.manipulation import (
     broadcast_arrays,
     broadcast_shapes,
@@ -157,23 +140,9 @@ from tempscale_backends.tensorflow.namespace.manipulation import (
     tile,
     unstack,
 )
-from tempscale_backends.tensorflow.namespace.searching import (
-    argmax,
-    argmin,
-    count_nonzero,
-    nonzero,
-    searchsorted,
-)
-from tempscale_backends.tensorflow.namespace.sets import (
-    unique_all,
-    unique_counts,
-    unique_inverse,
-    unique_values,
-)
-from tempscale_backends.tensorflow.namespace.sorting import (
-    argsort,
-    sort,
-)
+from tempscale_backends.tensorflow.namespace.searching import argmax, argmin, count_nonzero, nonzero, searchsorted
+from tempscale_backends.tensorflow.namespace.sets import unique_all, unique_counts, unique_inverse, unique_values
+from tempscale_backends.tensorflow.namespace.sorting import argsort, sort
 from tempscale_backends.tensorflow.namespace.statistics import (
     cumulative_prod,
     cumulative_sum,
@@ -185,11 +154,7 @@ from tempscale_backends.tensorflow.namespace.statistics import (
     sum,
     var,
 )
-from tempscale_backends.tensorflow.namespace.utility import (
-    all,
-    any,
-    diff,
-)
+from tempscale_backends.tensorflow.namespace.utility import all, any, diff
 
 __array_api_version__ = "2024.12"
 

@@ -21,12 +21,7 @@ from tempscale_backends.tensorflow.namespace._arguments import (
     scalar_tensor,
     sizes,
 )
-from tempscale_backends.tensorflow.namespace._dtypes import (
-    DEFAULT_COMPLEX,
-    DEFAULT_FLOAT,
-    INTEGRAL,
-    default_dtype,
-)
+from tempscale_backends.tensorflow.namespace._dtypes import DEFAULT_COMPLEX, DEFAULT_FLOAT, INTEGRAL, default_dtype
 
 
 def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, copy: bool | None = None) -> Array:

@@ -18,14 +18,7 @@ from tempscale_backends.tensorflow.namespace._arguments import (
     tensor,
     wrong_kind,
 )
-from tempscale_backends.tensorflow.namespace._dtypes import (
-    BITS_OF,
-    COMPLEX,
-    FLOATING,
-    INTEGRAL,
-    KINDS,
-    UNSIGNED,
-)
+from tempscale_backends.tensorflow.namespace._dtypes import BITS_OF, COMPLEX, FLOATING, INTEGRAL, KINDS, UNSIGNED
 
 # Arithmetic
 

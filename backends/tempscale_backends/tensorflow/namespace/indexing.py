@@ -5,14 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from tempscale.backend import Array
-from tempscale_backends.tensorflow.namespace._arguments import (
-    axis_of,
-    only_axis,
-    rank,
-    size_of,
-    sizes,
-    swap_last,
-)
+from tempscale_backends.tensorflow.namespace._arguments import axis_of, only_axis, rank, size_of, sizes, swap_last
 
 
 def _from_front(indices: Array, size: object) -> Array:
