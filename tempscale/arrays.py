@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from tempscale._core.arguments import as_dtype_name, as_flag, as_function
 from tempscale._core.dispatch import (
     call_backend,
-    check_entries,
+    check_list,
     complete,
     is_number,
     is_sequence,
@@ -17,9 +18,11 @@ from tempscale._core.dispatch import (
     owner_of,
     unwrap,
 )
+from tempscale._core.dtypes import INTEGERS
 from tempscale._core.registry import loaded
 from tempscale._core.trees import flatten, map_leaves
-from tempscale.backend import Array, ArrayFunction, Backend
+from tempscale._mistakes import in_words
+from tempscale.backend import FLOATS, Array, ArrayFunction, Backend
 
 __all__ = ["array_namespace", "convert", "custom_gradient", "stop_gradient", "to_numpy"]
 
@@ -39,6 +42,7 @@ def array_namespace(*arrays: Array) -> Any:
     return call_backend(arrays).namespace
 
 
+@in_words
 def to_numpy(x: Array) -> np.ndarray[Any, Any]:
     """Return `x` as a NumPy array of its own: detached from gradients, copied to the host.
 
@@ -58,8 +62,19 @@ def to_numpy(x: Array) -> np.ndarray[Any, Any]:
     x = unwrap(x)
     backend = call_backend([x], ("x",))
     if not _is_array(x):
-        (x,), _ = complete(backend, [x], {})
+        (x,), _ = complete(backend, [x], {}, names=("x",))
     return _host_copy(backend, x)
+
+
+def _as_dtype(backend: Backend, dtype: Any) -> str:
+    name = as_dtype_name(dtype)
+    try:
+        backend.dtype(name)
+    except Exception as error:  # each framework refuses in an exception of its own
+        if name in _DTYPES:  # the backend knows what it takes to have this one
+            raise
+        raise TypeError(f"dtype is {name}, expected one that {backend.name} has: {error}") from None
+    return name
 
 
 def _is_array(x: Any) -> bool:
@@ -78,9 +93,19 @@ def _host_copy(backend: Backend, x: Array) -> np.ndarray[Any, Any]:
         ) from error
 
 
+def _from_numbers(x: Any, source: Backend, target: Backend, dtype: str | None, like: Array | None) -> Array:
+    check_list(x, source, "'x'")
+    try:
+        return target.asarray(x, dtype=dtype, like=like)
+    except (OverflowError, RuntimeError, ValueError) as error:
+        raise ValueError(f"x has a number that no array of {target.name} holds: {error}") from error
+
+
+_DTYPES = ("bool", *INTEGERS, *FLOATS, "complex64", "complex128")
 _NARROWER = {"float64": "float32", "int64": "int32", "uint64": "uint32", "complex128": "complex64"}
 
 
+@in_words
 def convert(x: Array, *, like: Array, dtype: str | None = None, copy: bool = True) -> Array:
     """Return the values of `x` as an array of the framework of `like`, on the device of `like`.
 
@@ -116,13 +141,13 @@ def convert(x: Array, *, like: Array, dtype: str | None = None, copy: bool = Tru
     x, like = unwrap(x), unwrap(like)
     source, target = call_backend([x], ("x",)), call_backend([like], ("like",))
     like = like if _is_array(like) else None
+    copy = as_flag(copy, "copy")
+    dtype = None if dtype is None else _as_dtype(target, dtype)
     if not _is_array(x):
         if not copy:
             raise ValueError(f"copy=False: a {type(x).__name__} has no memory to share. Use copy=True.")
         if not isinstance(x, np.generic):
-            if is_sequence(x):
-                check_entries(x, source)
-            return target.asarray(x, dtype=dtype, like=like)
+            return _from_numbers(x, source, target, dtype, like)
         x = source.asarray(x)
     name = source.dtype_name(x)
     if dtype is None:
@@ -153,6 +178,7 @@ def convert(x: Array, *, like: Array, dtype: str | None = None, copy: bool = Tru
     return result
 
 
+@in_words
 def stop_gradient(x: Any) -> Any:
     """Return an array, or a tree of arrays, as a constant to differentiation.
 
@@ -171,6 +197,7 @@ def _constant(x: Any) -> Any:
     return loaded[name].stop_gradient(x) if name in loaded else x
 
 
+@in_words
 def custom_gradient(fn: Callable[..., Array], *, vjp: Callable[..., Any], jvp: Callable[..., Array]) -> ArrayFunction:
     """Give a function derivatives of your own, in every framework, for reverse and forward mode.
 
@@ -207,6 +234,8 @@ def custom_gradient(fn: Callable[..., Array], *, vjp: Callable[..., Any], jvp: C
     >>> square(numpy.asarray([3.0]))
     array([9.])
     """
+    for name, rule in (("fn", fn), ("vjp", vjp), ("jvp", jvp)):
+        as_function(rule, name)
 
     def call(*args: Any) -> Array:
         if any(is_tree(x) for x in args):

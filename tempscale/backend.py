@@ -167,6 +167,13 @@ class Backend(ABC):
         """Whether the values of `x` are not there to look at, because a function is being compiled or mapped."""
         return False
 
+    def unsupported(self, x: Array) -> str:
+        """Say what `x` is and what to pass instead, if it is an array that functions cannot compute with; else "".
+
+        Asked when a call has failed: "a sparse tensor: pass x.to_dense()".
+        """
+        return ""
+
     # Transforms
 
     def stop_gradient(self, x: Array) -> Array:

@@ -13,9 +13,11 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 
+from tempscale._core.arguments import as_flag, as_function, as_integer, as_integers
 from tempscale._core.dispatch import DEFAULT, is_number, owner_of, resolve, unwrap
 from tempscale._core.registry import get_backend, loaded, stands_for
 from tempscale._core.trees import Structure, flatten
+from tempscale._mistakes import in_words, shown
 from tempscale.backend import FLOATS, Array, Backend
 
 __all__ = ["grad", "jit", "value_and_grad", "vmap"]
@@ -27,6 +29,7 @@ COMPLEX = ("complex64", "complex128")
 ARRAY = "an array"  # the same object wherever a leaf is one
 
 
+@in_words
 def value_and_grad(
     fn: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
 ) -> Callable[..., tuple[Any, Any]]:
@@ -73,10 +76,11 @@ def value_and_grad(
     >>> float(value), gradient["w"], float(gradient["b"])
     (16.0, array([8., 8.]), 8.0)
     """
-    several = not isinstance(argnums, int)
-    numbers: tuple[int, ...] = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    numbers, several, has_aux = as_integers(argnums, "argnums"), not is_number(argnums), as_flag(has_aux, "has_aux")
+    if not numbers:
+        raise ValueError("argnums is empty, expected at least one argument to differentiate with respect to")
 
-    @functools.wraps(fn)
+    @functools.wraps(as_function(fn, "fn"))
     def call(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         backend, args, kwargs = _bind(args, kwargs)
         chosen = [_position(number, args) for number in numbers]
@@ -101,6 +105,7 @@ def value_and_grad(
     return call
 
 
+@in_words
 def grad(fn: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
     """Make a function that returns the gradient of `fn`.
 
@@ -138,6 +143,7 @@ def grad(fn: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool
     return call
 
 
+@in_words
 def jit(fn: Callable[P, R]) -> Callable[P, R]:
     """Compile a function, anew for each framework, structure of its arguments and set of numbers among them.
 
@@ -171,7 +177,7 @@ def jit(fn: Callable[P, R]) -> Callable[P, R]:
     """
     compiled: dict[Any, _Compiled] = {}
 
-    @functools.wraps(fn)
+    @functools.wraps(as_function(fn, "fn"))
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         backend, given, named = _bind(args, kwargs)
         parts = _Parts.of(backend, (given, named))
@@ -193,6 +199,7 @@ def jit(fn: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
+@in_words
 def vmap(fn: Callable[..., Any], in_axes: Any = 0, out_axes: int = 0) -> Callable[..., Any]:
     """Make a function of one example into one of a batch of them.
 
@@ -227,14 +234,17 @@ def vmap(fn: Callable[..., Any], in_axes: Any = 0, out_axes: int = 0) -> Callabl
     >>> dot(numpy.asarray([[1.0, 2.0], [3.0, 4.0]]), numpy.asarray([1.0, 10.0]))
     array([21., 43.])
     """
+    out_axes, in_axes = as_integer(out_axes, "out_axes"), _as_in_axes(in_axes)
 
-    @functools.wraps(fn)
+    @functools.wraps(as_function(fn, "fn"))
     def call(*args: Any, **kwargs: Any) -> Any:
         backend, args, kwargs = _bind(args, kwargs)
         leaves, structure = flatten(args)
         axes = _axes(args, in_axes)
         mapped = [i for i, axis in enumerate(axes) if axis is not None and _is_array(backend, leaves[i])]
         xp = backend.namespace
+        for i in mapped:
+            _check_axis("in_axes", axes[i], len(backend.shape(leaves[i])))
         arrays = [xp.moveaxis(leaves[i], axes[i], 0) if axes[i] else leaves[i] for i in mapped]
         _check_sizes(backend, arrays)
         parts: list[_Parts] = []
@@ -248,6 +258,8 @@ def vmap(fn: Callable[..., Any], in_axes: Any = 0, out_axes: int = 0) -> Callabl
 
         results = backend.vmap(one)(*arrays)
         if out_axes:
+            for x in results:
+                _check_axis("out_axes", out_axes, len(backend.shape(x)))
             results = tuple([xp.moveaxis(x, 0, out_axes) for x in results])
         return parts[-1].joined(results)
 
@@ -325,9 +337,27 @@ def _value_and_aux(result: Any) -> tuple[Any, Any]:
     return result
 
 
+def _as_in_axes(in_axes: Any) -> int | tuple[int | None, ...] | None:
+    def one(axis: Any) -> int | None:
+        return None if axis is None else as_integer(axis, "in_axes", " or None for each argument")
+
+    if in_axes is None or is_number(in_axes):
+        return one(in_axes)
+    try:
+        given = tuple(in_axes)
+    except TypeError:
+        raise TypeError(f"in_axes is {shown(in_axes)}, expected an integer, None or a sequence of them") from None
+    return tuple([one(axis) for axis in given])
+
+
+def _check_axis(name: str, axis: int | None, rank: int) -> None:
+    if axis is not None and not -rank <= axis < rank and rank:
+        raise ValueError(f"{name} has axis {axis}, and an array there has {rank} axes: expected {-rank} to {rank - 1}")
+
+
 def _axes(args: tuple[Any, ...], in_axes: Any) -> list[int | None]:
     """Return the mapped axis of each leaf of the arguments."""
-    per_argument = [in_axes] * len(args) if in_axes is None or isinstance(in_axes, int) else list(in_axes)
+    per_argument = list(in_axes) if isinstance(in_axes, tuple) else [in_axes] * len(args)
     if len(per_argument) != len(args):
         raise ValueError(f"in_axes has {len(per_argument)} entries for {len(args)} positional arguments")
     return [axis for axis, arg in zip(per_argument, args, strict=True) for _ in flatten(arg)[0]]

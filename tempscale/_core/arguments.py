@@ -11,12 +11,88 @@ import numpy as np
 from tempscale._core.checks import check_logits, check_temperature, checking
 from tempscale._core.dispatch import is_number
 from tempscale._core.dtypes import INTEGERS, LARGEST, SMALLEST_NORMAL
+from tempscale._mistakes import VALUES, shown
 from tempscale.backend import FLOATS, Array, Backend
 from tempscale.contracts import working_precision
 
 
+def as_integer(value: Any, name: str, otherwise: str = "") -> int:
+    """Return an integer of Python's; a boolean is none."""
+    if type(value) is int:
+        return value
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} is {shown(value)}, expected an integer{otherwise}") from None
+
+
+def as_number(value: Any, name: str) -> float:
+    """Return a real number as a float of Python's; a boolean is none."""
+    if type(value) is float:
+        return value
+    try:
+        if isinstance(value, (bool, np.bool_, complex, np.complexfloating, str)):
+            raise TypeError
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} is {shown(value)}, expected a number that a float holds, at most 1.8e308") from None
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} is {shown(value)}, expected a real number") from None
+
+
+def as_flag(value: Any, name: str) -> bool:
+    """Return True or False; 1 and 0 are taken for them."""
+    if isinstance(value, (bool, np.bool_)) or (is_number(value) and value in (0, 1)):
+        return bool(value)
+    raise TypeError(f"{name} is {shown(value)}, expected True or False")
+
+
+def one_of(value: Any, name: str, choices: tuple[str, ...]) -> str:
+    """Return one of some strings."""
+    if isinstance(value, str) and value in choices:
+        return value
+    advice = f": {VALUES[value]}" if isinstance(value, str) and value in VALUES else ""
+    raise ValueError(f"{name} is {shown(value)}, expected one of {', '.join(map(repr, choices))}{advice}")
+
+
+def as_integers(value: Any, name: str) -> tuple[int, ...]:
+    """Return integers: of a sequence its entries, of one integer that alone."""
+    if is_number(value):
+        return (as_integer(value, name),)
+    try:
+        given = None if isinstance(value, (str, bytes)) else tuple(value)
+    except TypeError:
+        given = None
+    if given is None:
+        raise TypeError(f"{name} is {shown(value)}, expected an integer or a sequence of integers")
+    return tuple([as_integer(n, name) for n in given])
+
+
+def as_dtype_name(dtype: Any) -> str:
+    """Return the name of a dtype of any framework, or of a string that is one."""
+    if isinstance(dtype, str):
+        return str(dtype)  # NumPy's strings are not the frameworks'
+    if isinstance(dtype, type):
+        return np.dtype(dtype).name
+    named = getattr(dtype, "name", None)
+    if type(dtype).__name__ == "dtype" and named is None:  # PyTorch's: "torch.float32"
+        return str(dtype).rpartition(".")[2]
+    return named if isinstance(named, str) else shown(dtype)
+
+
+def as_function(value: Any, name: str) -> Any:
+    """Return what can be called."""
+    if not callable(value):
+        raise TypeError(f"{name} is {shown(value)}, expected a function")
+    return value
+
+
 def as_float(backend: Backend, x: Array, name: str) -> Array:
     """Return logits as they are if they are floats, in the framework's default float dtype if integers."""
+    if not hasattr(x, "dtype"):
+        raise ValueError(f"{name} is {shown(x)}, expected an array with at least one axis of classes")
     dtype = backend.dtype_name(x)
     if dtype in FLOATS:
         return x
@@ -47,9 +123,7 @@ def same_shape(one: tuple[int | None, ...], other: tuple[int | None, ...]) -> bo
 
 def as_axis(backend: Backend, x: Array, axis: Any, name: str) -> int:
     """Return `axis` counted from the front; it must exist and not be empty."""
-    if isinstance(axis, (tuple, list)) or axis is None:
-        raise TypeError(f"axis is {axis!r}, expected one integer: reshape {name} to join axes")
-    index: int = operator.index(axis)
+    index = as_integer(axis, "axis", f": reshape {name} to join axes" if isinstance(axis, (tuple, list)) else "")
     shape = backend.shape(x)
     rank = len(shape)
     if rank == 0:
@@ -67,7 +141,7 @@ def as_temperature(backend: Backend, temperature: Any, x: Array, axis: int, name
     if is_number(temperature):
         return _within_range(_temperature_number(temperature, name), backend.dtype_name(x))
     if temperature is None or not hasattr(temperature, "shape"):
-        raise TypeError(f"{name} is {temperature!r}, expected a number or an array")
+        raise TypeError(f"{name} is {shown(temperature)}, expected a number or an array")
     dtype = backend.dtype_name(temperature)
     if dtype not in FLOATS and dtype not in INTEGERS:
         raise TypeError(f"{name} is an array of {dtype}, expected real numbers")
@@ -88,11 +162,10 @@ def as_temperature(backend: Backend, temperature: Any, x: Array, axis: int, name
 
 
 def _temperature_number(temperature: Any, name: str) -> float:
-    if isinstance(temperature, bool) or not isinstance(temperature, (int, float)):
-        temperature = _number_from_numpy(temperature, name)
-    if not temperature >= 0:
-        raise ValueError(f"{name} is {temperature}, expected a number of at least 0 (0 and inf are the limits)")
-    return float(temperature)
+    number = as_number(temperature, name)
+    if not number >= 0:
+        raise ValueError(f"{name} is {number}, expected a number of at least 0 (0 and inf are the limits)")
+    return number
 
 
 def _within_range(temperature: float, dtype: str) -> float:
@@ -101,12 +174,6 @@ def _within_range(temperature: float, dtype: str) -> float:
     if temperature * LARGEST[working] < 1.0:
         return 0.0
     return math.inf if temperature * SMALLEST_NORMAL[working] > 1.0 else temperature
-
-
-def _number_from_numpy(value: Any, name: str) -> float:
-    if isinstance(value, (bool, np.bool_, complex)):
-        raise TypeError(f"{name} is {value!r}, expected a real number")
-    return float(value)
 
 
 def _one_per_row(given: tuple[int | None, ...], shape: tuple[int | None, ...], axis: int) -> bool:

@@ -33,9 +33,10 @@ NUMPY_NUMBER = "a NumPy scalar: as weak as a number"
 SEQUENCE = "a list or tuple: becomes an array of the kind beside it"
 TREE = "a dict, a named tuple or a dataclass: its leaves may be arrays"
 KERAS_VARIABLE = "a Keras variable: its value is an array of the framework that Keras runs on"
-REFUSED = "array-like, but never to be taken for an array: a masked array, a KerasTensor"
+REFUSED = "array-like, but never to be taken for an array: a masked array, a matrix, a KerasTensor"
 OTHER = "not an array"
 _NO_ARRAY = frozenset((NUMBER, NUMPY_NUMBER, SEQUENCE, TREE, KERAS_VARIABLE, REFUSED, OTHER))
+_NO_NUMBERS = (np.flexible, np.datetime64, np.timedelta64, np.object_)  # NumPy scalars, but strings, records, dates
 
 # Names, not backends: torch.compile keeps a string that a call returned as a constant, and can then look up
 # the backend itself, with a guard; an object that a call returned it cannot always guard.
@@ -56,14 +57,14 @@ def owner_of(cls: type) -> str:
 
 def _find_owner(cls: type) -> str:
     if issubclass(cls, np.generic):
-        return NUMPY_NUMBER
+        return OTHER if issubclass(cls, _NO_NUMBERS) else NUMPY_NUMBER
     if issubclass(cls, (bool, int, float, complex)):
         return NUMBER
     if issubclass(cls, dict) or (issubclass(cls, tuple) and hasattr(cls, "_fields")):
         return TREE
     if issubclass(cls, (list, tuple)):
         return SEQUENCE
-    if issubclass(cls, np.ma.MaskedArray):
+    if issubclass(cls, (np.ma.MaskedArray, np.matrix)):
         return REFUSED
     modules = {base.__module__.partition(".")[0] for base in cls.__mro__}
     if not modules.isdisjoint(("keras", "tf_keras")):
@@ -179,20 +180,26 @@ def complete(
     keywords: Mapping[str, Any],
     arrays: Collection[str] = (),
     *,
+    names: Sequence[str] = (),
     trees: bool = False,
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Make arrays of the lists of a call, and of its positional numbers if there is no array beside them.
 
-    They are put on the device of the arrays that are there. Numbers inside a tree stay numbers.
+    They are put on the device of the arrays that are there. Numbers inside a tree stay numbers. `names` are those of
+    the positional arguments, for errors.
     """
     like = _first_array(backend, (*args, *keywords.values()), trees=trees)
 
-    def data(value: Any, *, alone: bool) -> Any:
-        return map_leaves(_leaf, value) if trees and is_tree(value) else _as_data(backend, value, like, alone=alone)
+    def data(value: Any, name: str, *, alone: bool) -> Any:
+        if trees and is_tree(value):
+            return map_leaves(_leaf, value)
+        return _as_data(backend, value, like, name, alone=alone)
 
-    complete_args = tuple([data(value, alone=like is None) for value in args])
+    complete_args = tuple(
+        [data(value, _name(index, args, {}, names), alone=like is None) for index, value in enumerate(args)]
+    )
     complete_keywords = {
-        key: data(value, alone=False) if key in arrays or (trees and holds_arrays(value)) else unwrap(value)
+        key: data(value, repr(key), alone=False) if key in arrays or (trees and holds_arrays(value)) else unwrap(value)
         for key, value in keywords.items()
     }
     return complete_args, complete_keywords
@@ -210,27 +217,56 @@ def _leaf(value: Any) -> Any:
     return _python_number(value) if owner_of(type(value)) == NUMPY_NUMBER else unwrap(value)
 
 
-def _as_data(backend: Backend, value: Any, like: Array | None, *, alone: bool) -> Any:
+def _as_data(backend: Backend, value: Any, like: Array | None, name: str, *, alone: bool) -> Any:
     owner = owner_of(type(value))
     if owner == SEQUENCE:
-        check_entries(value, backend)
-        return backend.asarray(value, like=like)
+        return as_data(backend, value, name, like=like)
     if alone and owner in (NUMBER, NUMPY_NUMBER):
-        return backend.asarray(value)
+        return as_data(backend, value, name)
     return _leaf(value)
 
 
-def check_entries(sequence: Sequence[Any], backend: Backend) -> None:
-    """Raise unless a list holds numbers: a list of tensors would silently lose gradients and device."""
-    for entry in sequence:
-        owner = owner_of(type(entry))
-        if owner == SEQUENCE:
-            check_entries(entry, backend)
-        elif owner not in (NUMBER, NUMPY_NUMBER) and (owner != DEFAULT or backend is not get_backend(DEFAULT)):
-            raise TypeError(
-                f"got a list with a {_type_name(type(entry))} in it, expected a list of numbers: make one "
-                "array of it first, for example with the framework's stack"
-            )
+def as_data(backend: Backend, value: Any, name: str, *, like: Array | None = None) -> Array:
+    """Make an array of a number or a list of numbers; `name` is what an error calls it."""
+    check_list(value, backend, name)
+    try:
+        return backend.asarray(value, like=like)
+    except (OverflowError, RuntimeError, ValueError) as error:
+        raise ValueError(f"argument {name} has a number that no array of {backend.name} holds: {error}") from error
+
+
+def check_list(value: Any, backend: Backend, name: str) -> tuple[int, ...]:
+    """Return the shape of a list; raise unless it holds numbers, in rows of one length.
+
+    Not tensors: the array would silently lose their gradients and device.
+    """
+    owner = owner_of(type(value))
+    if owner in (NUMBER, NUMPY_NUMBER):
+        return ()
+    if owner == DEFAULT and backend is get_backend(DEFAULT):
+        return tuple(value.shape)
+    if owner != SEQUENCE:
+        raise TypeError(
+            f"argument {name} is a list with a {_type_name(type(value))} in it, expected a list of numbers: make one "
+            "array of it first, for example with the framework's stack"
+        )
+    shapes = {check_list(entry, backend, name) for entry in value}
+    if len(shapes) > 1:
+        raise ValueError(
+            f"argument {name} is a list whose entries have different shapes, expected rows of one length: fill them "
+            "up, for example with -inf for logits"
+        )
+    return (len(value), *next(iter(shapes), ()))
+
+
+def refuse_unsupported(args: Sequence[Any], keywords: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Raise `TypeError` for an array that its backend recognises but cannot compute with: a sparse tensor."""
+    for index, value in enumerate((*args, *keywords.values())):
+        array = unwrap(value)
+        backend = loaded.get(owner_of(type(array)))
+        problem = backend.unsupported(array) if backend is not None else ""
+        if problem:
+            raise TypeError(f"argument {_name(index, args, keywords, names)} is {problem}") from None
 
 
 def _python_number(value: np.generic[Any]) -> Any:
@@ -254,6 +290,7 @@ def is_sequence(value: Any) -> bool:
 
 
 def _name(index: int, args: Sequence[Any], keywords: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Return what to call an argument in an error: its name in quotes, or its number."""
     if index >= len(args):
         return repr([*keywords][index - len(args)])
     return repr(names[index]) if index < len(names) else f"number {index + 1}"
@@ -275,7 +312,9 @@ def _mixed(args: Sequence[Any], keywords: Mapping[str, Any], first: int, second:
 
 
 def _not_an_array(cls: type, name: str) -> str:
-    if issubclass(cls, np.ma.MaskedArray):
+    if issubclass(cls, np.matrix):
+        hint = "it always has two axes; pass numpy.asarray(x)"
+    elif issubclass(cls, np.ma.MaskedArray):
         hint = "its mask would be lost; pass x.data, with where=~numpy.ma.getmaskarray(x) to mask entries"
     elif owner_of(cls) == REFUSED:
         hint = "it has no values yet; call tempscale inside a Keras layer's call()"
@@ -285,6 +324,12 @@ def _not_an_array(cls: type, name: str) -> str:
         hint = "pass x.to_numpy()"
     elif hasattr(cls, "toarray"):
         hint = "pass x.toarray()"
+    elif hasattr(cls, "todense"):
+        hint = "pass x.todense()"
+    elif hasattr(cls, "to_tensor"):
+        hint = "pass x.to_tensor(), with where= to mask what it fills up"
+    elif hasattr(cls, "dense_shape"):
+        hint = "make it dense first"
     else:
         hint = "if its framework is not known yet, see tempscale.register_backend"
     return (

@@ -11,8 +11,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
+from tempscale._core.arguments import as_function
 from tempscale._core.dispatch import DEFAULT, complete, resolve
 from tempscale._core.registry import get_backend, loaded
+from tempscale._mistakes import Call
 from tempscale.backend import Backend
 from tempscale.contracts import Contract, Specification
 
@@ -115,7 +117,7 @@ def agnostic(
     """
     if body is None:
         return functools.partial(agnostic, prepare=prepare, arrays=arrays, run_in=run_in)
-    return _make_operation(body, prepare, arrays, run_in)
+    return _make_operation(as_function(body, "body"), prepare, arrays, run_in)
 
 
 def _make_operation(
@@ -128,13 +130,14 @@ def _make_operation(
     signature = inspect.signature(body)
     parameters = [p for p in signature.parameters.values() if p.name != "xp"]
     names = tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
+    call = Call(getattr(body, "__name__", type(body).__name__), parameters)
     trees = prepare is None  # a function that checks its arguments checks arrays
 
     def bind(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Backend, tuple[Any, ...], dict[str, Any]]:
         found, incomplete = resolve(args, kwargs, names, arrays, trees)
         backend = loaded[found] if found else get_backend(DEFAULT)
         if incomplete or not found:
-            args, kwargs = complete(backend, args, kwargs, arrays, trees=trees)
+            args, kwargs = complete(backend, args, kwargs, arrays, names=names, trees=trees)
         if prepare is not None:
             args, kwargs = prepare(backend, *args, **kwargs)
         return backend, args, kwargs
@@ -150,13 +153,17 @@ def _make_operation(
 
     @functools.wraps(body)
     def operation(*args: Any, **kwargs: Any) -> Any:
-        if run_in is not None and "precision" in kwargs:
-            return precisely(native_or_body, args, kwargs)
-        backend, args, kwargs = bind(args, kwargs)
-        native = natives.get(backend.name)
-        if native is not None:
-            return native(*args, **kwargs)
-        return body(*args, xp=backend.namespace, **kwargs)
+        try:
+            if run_in is not None and "precision" in kwargs:
+                return precisely(native_or_body, args, kwargs)
+            backend, bound, options = bind(args, kwargs)
+            native = natives.get(backend.name)
+            if native is not None:
+                return native(*bound, **options)
+            return body(*bound, xp=backend.namespace, **options)
+        except Exception:
+            call.check(args, kwargs)
+            raise
 
     def call_body(*args: Any, **kwargs: Any) -> Any:
         if run_in is not None and "precision" in kwargs:

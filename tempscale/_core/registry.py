@@ -134,6 +134,10 @@ def get_backend(name: str) -> Backend:
     >>> tempscale.get_backend("numpy").name
     'numpy'
     """
+    if not isinstance(name, str):
+        raise TypeError(
+            f"name is of type {type(name).__name__}, expected one of {', '.join(map(repr, known_backends()))}"
+        )
     return loaded[ensure_loaded(name)]
 
 

@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from tempscale._core.arguments import as_axis, as_float, as_mask, as_temperature, same_shape
+from tempscale._core.arguments import as_axis, as_float, as_integer, as_mask, as_temperature, same_shape
 from tempscale._core.checks import check_key, check_logits, checking
 from tempscale._core.dispatch import call_backend, is_number, is_sequence, unwrap
 from tempscale._core.operation import INJECTED, agnostic
+from tempscale._mistakes import in_words, shown
 from tempscale.backend import Array, Backend
 from tempscale.kernels import gumbel
 from tempscale.kernels.gumbel import top_k
 from tempscale.kernels.threefry import raw_key
 from tempscale.random import Key
-from tempscale.random._arguments import as_integer
 
 DEFINITION_VERSION = gumbel.VERSION
 """Version of the definition of a draw. Within a version the same arguments give the same tokens, for good."""
@@ -23,6 +23,7 @@ _KEY_DTYPES = ("int32", "uint32", "int64")
 _MOST_CLASSES = gumbel.MOST_SLOTS * gumbel.GROUPS
 
 
+@in_words
 def sample(
     logits: Array,
     key: Key | Array,
@@ -107,6 +108,7 @@ def sample(
     )
 
 
+@in_words
 def sample_without_replacement(
     logits: Array, key: Key | Array, k: int, /, *, temperature: Any = 1.0, where: Array | None = None
 ) -> Array:
@@ -228,8 +230,8 @@ def key_beside(key: Any, **others: Any) -> Any:
     key = unwrap(key)
     if is_number(key) or is_sequence(key) or not (isinstance(key, Key) or hasattr(key, "shape")):
         raise TypeError(
-            f"key is {key!r}, expected one that tempscale.random.key(seed) makes, or an integer array of shape (2,); "
-            "for a key per row tempscale.random.split(key, rows, like=logits)"
+            f"key is {shown(key)}, expected one that tempscale.random.key(seed) makes, or an integer array of "
+            "shape (2,); for a key per row tempscale.random.split(key, rows, like=logits)"
         )
     if not isinstance(key, Key):
         return key

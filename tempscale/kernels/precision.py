@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
+from tempscale._core.arguments import one_of
 from tempscale._core.dispatch import backend_of
 from tempscale._core.dtypes import cast, is_array
 from tempscale._core.operation import INJECTED, agnostic
@@ -41,10 +42,9 @@ def with_precision(value: Run, *, rowwise: bool = True) -> Callable[..., Array]:
     """
 
     def run_in(precision: Any, backend: Backend, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Array:
+        precision = one_of(precision, "precision", PRECISIONS)
         if precision == "default":
             return run(*args, **kwargs)
-        if precision not in PRECISIONS:
-            raise ValueError(f"precision is {precision!r}, expected one of {', '.join(map(repr, PRECISIONS))}")
         if precision == "reproducible":
             _check_reproducible(backend, args[0], kwargs.get("axis", -1))
             return _with_value(backend, functools.partial(reproducible, value=value), run, args, kwargs)

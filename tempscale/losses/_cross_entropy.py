@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import operator
 from typing import Any, Literal
 
 import numpy as np
 
-from tempscale._core.arguments import as_axis, as_float, as_temperature, same_shape
+from tempscale._core.arguments import as_axis, as_float, as_integer, as_number, as_temperature, one_of, same_shape
 from tempscale._core.checks import check_labels, check_logits, checking
-from tempscale._core.dispatch import backend_of, is_number
+from tempscale._core.dispatch import as_data, backend_of, is_number
 from tempscale._core.dtypes import INTEGER_RANGES, INTEGERS, cast
 from tempscale._core.operation import INJECTED, agnostic
 from tempscale._reference import partition, wide
@@ -43,14 +42,14 @@ def _prepare(
     axis = as_axis(backend, logits, axis, "logits")
     temperature = as_temperature(backend, temperature, logits, axis)
     if is_number(labels):
-        labels = backend.asarray(labels, like=logits)
+        labels = as_data(backend, labels, "'labels'", like=logits)
     _check_label_shape(backend, logits, labels, axis)
     if ignore_index is not None:
         ignore_index = _as_label(ignore_index, backend.dtype_name(labels))
+    label_smoothing = as_number(label_smoothing, "label_smoothing")
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"label_smoothing is {label_smoothing}, expected a number between 0 and 1")
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"reduction is {reduction!r}, expected one of {', '.join(map(repr, REDUCTIONS))}")
+    reduction = one_of(reduction, "reduction", REDUCTIONS)
     if class_weights is not None:
         classes = backend.shape(logits)[axis]
         given = () if is_number(class_weights) else backend.shape(class_weights)
@@ -60,7 +59,7 @@ def _prepare(
         check_logits(backend, logits, None, axis, "logits")
         if backend.dtype_name(labels) in INTEGERS:
             check_labels(backend, labels, logits.shape[axis], ignore_index, mean=reduction == "mean")
-    options = {"temperature": temperature, "label_smoothing": float(label_smoothing), "axis": axis}
+    options = {"temperature": temperature, "label_smoothing": label_smoothing, "axis": axis}
     return (logits, labels), {
         **options,
         "class_weights": class_weights,
@@ -76,7 +75,7 @@ def _as_label(ignore_index: Any, dtype: str) -> int | None:
             "ignore_index is for labels that are classes; give an example with probability labels a weight of 0, or "
             "leave it out"
         )
-    index: int = operator.index(ignore_index)
+    index = as_integer(ignore_index, "ignore_index", " or None")
     least, largest = INTEGER_RANGES[dtype]
     return index if least <= index <= largest else None
 

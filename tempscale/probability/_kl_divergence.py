@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tempscale._core.arguments import as_axis, as_float, as_mask, as_temperature, common_float, same_shape
+from tempscale._core.arguments import as_axis, as_flag, as_float, as_mask, as_temperature, common_float, same_shape
 from tempscale._core.checks import check_logits, checking
 from tempscale._core.operation import INJECTED, agnostic
 from tempscale._reference import partition, wide
@@ -47,7 +47,7 @@ def _prepare_kl(
         check_logits(backend, p, where, axis, "p_logits")
         check_logits(backend, q, where, axis, "q_logits")
     options = {"temperature": temperature, "q_temperature": q_temperature, "axis": axis, "where": where}
-    return (p, q), {**options, "keepdims": bool(keepdims)}
+    return (p, q), {**options, "keepdims": as_flag(keepdims, "keepdims")}
 
 
 @agnostic(prepare=_prepare_kl, arrays=("temperature", "q_temperature", "where"))

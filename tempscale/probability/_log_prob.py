@@ -9,7 +9,7 @@ import numpy as np
 
 from tempscale._core.arguments import prepare_logits, same_shape
 from tempscale._core.checks import check_labels, checking
-from tempscale._core.dispatch import backend_of, is_number
+from tempscale._core.dispatch import as_data, backend_of, is_number
 from tempscale._core.dtypes import INTEGERS, cast
 from tempscale._core.operation import INJECTED, agnostic
 from tempscale._reference import partition, wide
@@ -29,7 +29,7 @@ def _prepare_log_prob(
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     (logits,), options = prepare_logits(backend, logits, **options)
     if is_number(tokens):
-        tokens = backend.asarray(tokens, like=logits)
+        tokens = as_data(backend, tokens, "'tokens'", like=logits)
     if backend.dtype_name(tokens) not in INTEGERS:
         raise TypeError(
             f"tokens is {backend.dtype_name(tokens)}, expected integers: the classes whose probability to take"

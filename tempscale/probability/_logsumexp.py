@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tempscale._core.arguments import prepare_logits
+from tempscale._core.arguments import as_flag, prepare_logits
 from tempscale._core.dtypes import cast, working_dtype
 from tempscale._core.operation import INJECTED, agnostic
 from tempscale._reference import partition, wide
@@ -39,7 +39,7 @@ def _prepare_reduction(
     backend: Backend, logits: Array, /, *, keepdims: bool = False, **options: Any
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     args, options = prepare_logits(backend, logits, **options)
-    return args, {**options, "keepdims": bool(keepdims)}
+    return args, {**options, "keepdims": as_flag(keepdims, "keepdims")}
 
 
 def _reduced(row: Array, logits: Array, axis: int, keepdims: bool, xp: Any) -> Array:

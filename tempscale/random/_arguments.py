@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-import operator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tempscale._core.arguments import as_dtype_name, as_integer, as_integers, as_number
 from tempscale._core.checks import check_key, check_weights, checking
-from tempscale._core.dispatch import call_backend, is_number, is_sequence, unwrap
+from tempscale._core.dispatch import as_data, call_backend, check_list, is_number, is_sequence, unwrap
 from tempscale._core.dtypes import INTEGER_RANGES, INTEGERS
 from tempscale._core.operation import Operation
+from tempscale._mistakes import shown
 from tempscale.backend import FLOATS, Array, Backend
 from tempscale.kernels import threefry
 
@@ -39,19 +40,25 @@ class Key:
         return f"tempscale.random.key({hex(self.high << 32 | self.low)})"
 
 
-def resolve_key(key: Any, like: Any, *arrays: Any) -> tuple[Backend, Array, Array]:
-    """Return the backend of a call, its key as an array of the framework, and the two words of that."""
+def resolve_key(key: Any, like: Any, **arrays: Any) -> tuple[Backend, Array, Array]:
+    """Return the backend of a call, its key as an array of the framework, and the two words of that.
+
+    `arrays` are the other arguments that may be arrays; numbers among them are passed over.
+    """
     key, like = unwrap(key), unwrap(like)
     on_host = isinstance(key, Key)
     if is_number(key) or is_sequence(key) or key is None:
         raise TypeError(
-            f"key is {key!r}, expected one that tempscale.random.key(seed) makes, or an integer array of shape (2,)"
+            f"key is {shown(key)}, expected one that tempscale.random.key(seed) makes, or an integer array of "
+            "shape (2,)"
         )
-    given = [*(() if on_host else (key,)), *arrays, *(() if like is None else (like,))]
-    names = [*(() if on_host else ("key",)), *["an argument"] * len(arrays), "like"]
-    backend = call_backend(given, names)
+    given = {} if on_host else {"key": key}
+    given |= {name: x for name, x in arrays.items() if not is_number(x)}
+    if like is not None:
+        given["like"] = like
+    backend = call_backend([*given.values()], [*given])
     if on_host:
-        found = [x for x in (*arrays, like) if x is not None and not is_number(x) and not is_sequence(x)]
+        found = [x for x in given.values() if not is_number(x) and not is_sequence(x)]
         # int32, because compilers of PyTorch know little of uint32; its words stay so
         signed = [word - 2**32 if word >= 2**31 else word for word in (key.high, key.low)]
         key = threefry.as_words(backend.asarray(signed, dtype="int32", like=unwrap(found[0]) if found else None))
@@ -71,34 +78,19 @@ def described(backend: Backend, x: Array) -> str:
     return f"an array of {backend.dtype_name(x)} of shape {backend.shape(x)}"
 
 
-def as_integer(value: Any, name: str, otherwise: str = "") -> int:
-    try:
-        if isinstance(value, (bool, np.bool_)):
-            raise TypeError
-        return operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} is {value!r}, expected an integer{otherwise}") from None
-
-
 def as_shape(shape: Any, name: str = "shape") -> tuple[int, ...]:
-    sizes = (shape,) if isinstance(shape, int) or is_number(shape) else shape
     # a size that torch.compile has left open is an int to `isinstance`, and would be closed by `index`
-    checked = tuple([n if type(n) is int else as_integer(n, name) for n in sizes])
+    checked = as_integers(shape, name)
     if any(n < 0 for n in checked):
-        raise ValueError(f"{name} is {shape}, expected sizes of at least 0")
+        raise ValueError(f"{name} is {shown(shape)}, expected sizes of at least 0")
     if math.prod(checked) > threefry.MOST:
-        raise ValueError(f"{name} is {shape}: more than 2**32 numbers from one key; split the key")
+        raise ValueError(f"{name} is {shown(shape)}: more than 2**32 numbers from one key; split the key")
     return checked
 
 
 def as_dtype(backend: Backend, dtype: Any, allowed: tuple[str, ...]) -> str:
     """Return the name of a dtype, which is one of those allowed and one that the framework has."""
-    if isinstance(dtype, str):
-        name = dtype
-    elif isinstance(dtype, type):
-        name = np.dtype(dtype).name
-    else:
-        name = str(getattr(dtype, "name", None) or str(dtype).rpartition(".")[2])
+    name = as_dtype_name(dtype)
     if name not in allowed:
         raise TypeError(f"dtype is {name}, expected one of {', '.join(allowed)}")
     backend.dtype(name)
@@ -119,23 +111,25 @@ def check_integers(low: int, high: int, dtype: str) -> None:
         raise ValueError(f"minval is {low} and maxval is {high}, expected at most 2**32 numbers between them")
 
 
-def as_array(backend: Backend, x: Any, like: Array) -> Array:
+def as_array(backend: Backend, x: Any, like: Array, name: str) -> Array:
     x = unwrap(x)
-    return backend.asarray(x, like=like) if is_sequence(x) or is_number(x) else x
+    return as_data(backend, x, repr(name), like=like) if is_sequence(x) or is_number(x) else x
 
 
-def float_bound(backend: Backend, value: Any, dtype: str, like: Array, shape: tuple[int, ...]) -> Array:
+def float_bound(backend: Backend, value: Any, dtype: str, like: Array, shape: tuple[int, ...], name: str) -> Array:
     if is_number(value):
-        return backend.asarray(float(value), dtype=dtype, like=like)
-    value = as_array(backend, value, like)
-    check_fit(backend, value, shape, "a bound")
+        return backend.asarray(as_number(value, name), dtype=dtype, like=like)
+    value = as_array(backend, value, like, name)
+    if backend.dtype_name(value) not in FLOATS + INTEGERS:
+        raise TypeError(f"{name} is {described(backend, value)}, expected real numbers")
+    check_fit(backend, value, shape, name)
     return backend.namespace.astype(value, backend.dtype(dtype))
 
 
 def integer_bound(backend: Backend, value: Any, dtype: str, like: Array, shape: tuple[int, ...], name: str) -> Array:
     if is_number(value):
         return backend.asarray(as_integer(value, name), dtype=dtype, like=like)
-    value = as_array(backend, value, like)
+    value = as_array(backend, value, like, name)
     if backend.dtype_name(value) not in INTEGERS:
         raise TypeError(f"{name} is {described(backend, value)}, expected integers")
     check_fit(backend, value, shape, name)
@@ -157,20 +151,24 @@ def known_shape(backend: Backend, x: Array, name: str) -> tuple[int, ...]:
 
 
 def as_axis(axis: int, rank: int, name: str) -> int:
-    index = as_integer(axis, "axis")
-    if not -rank <= index < rank:
-        raise ValueError(f"axis is {index}, and {name} has {rank} axes")
-    return index % rank
+    if not -rank <= axis < rank:
+        raise ValueError(f"axis is {axis}, and {name} has {rank} axes")
+    return axis % rank
 
 
 def as_weights(backend: Backend, p: Any, like: Array, size: int, needed: int) -> Array:
     """Return weights as an array of floats; those that are given as numbers are checked."""
+    if is_number(p):
+        raise TypeError(f"p is {shown(p)}, expected probabilities, one per entry: {size} of them")
     if is_sequence(p):
+        if len(check_list(p, backend, "'p'")) != 1 or len(p) != size:
+            raise TypeError(f"p is a list of {len(p)}, expected floats of shape ({size},): one per entry")
+        p = [as_number(w, "p") for w in p]
         if any(not w >= 0 for w in p) or abs(math.fsum(p) - 1.0) > 1e-6:
-            raise ValueError(f"p is {p}, expected probabilities: none negative, and of sum 1")
+            raise ValueError(f"p is {shown(p)}, expected probabilities: none negative, and of sum 1")
         if sum(w > 0 for w in p) < needed:
-            raise ValueError(f"p is {p}: fewer than {needed} entries can be chosen without replacement")
-        p = backend.asarray([float(w) for w in p], dtype=backend.default_float(), like=like)
+            raise ValueError(f"p is {shown(p)}: fewer than {needed} entries can be chosen without replacement")
+        p = backend.asarray(p, dtype=backend.default_float(), like=like)
     p = unwrap(p)
     if backend.dtype_name(p) not in FLOATS or backend.shape(p) != (size,):
         raise TypeError(f"p is {described(backend, p)}, expected floats of shape ({size},)")

@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from tempscale._core.dispatch import is_number
+from tempscale._core.arguments import as_number
 from tempscale._core.operation import INJECTED
+from tempscale._mistakes import in_words
 from tempscale.backend import Array
 from tempscale.kernels import threefry
 from tempscale.kernels.draws import draw, in_blocks
@@ -16,6 +17,7 @@ from tempscale.random._arguments import Key, check_order, drawn
 from tempscale.random._uniform import _open_unit, _rounded
 
 
+@in_words
 def normal(key: Key | Array, shape: Any = (), dtype: Any = "float32", *, like: Array | None = None) -> Array:
     """Draw from the standard normal distribution.
 
@@ -42,6 +44,7 @@ def _normal(key: Array, /, *, shape: tuple[int, ...], dtype: str, xp: Any = INJE
     return _quantile(lambda u: quantiles.normal_quantile(u, xp), key, shape, dtype, xp)
 
 
+@in_words
 def truncated_normal(
     key: Key | Array,
     lower: float,
@@ -77,12 +80,11 @@ def truncated_normal(
     >>> random.truncated_normal(random.key(0), -1.0, 1.0, (2,))
     array([0.8618597, 0.9412885], dtype=float32)
     """
-    if not (is_number(lower) and is_number(upper)):
-        raise TypeError("lower or upper is an array, expected two numbers")
+    lower, upper = as_number(lower, "lower"), as_number(upper, "upper")
     check_order(lower, upper, "lower", "upper")
     if lower >= 8 or upper <= -8:
         raise ValueError(f"between {lower} and {upper} there is nothing within 8 standard deviations of the mean")
-    return drawn(_truncated_normal, key, shape, dtype, like, bounds=(float(lower), float(upper)))
+    return drawn(_truncated_normal, key, shape, dtype, like, bounds=(lower, upper))
 
 
 @draw
@@ -103,6 +105,7 @@ def _truncated_normal(
     return _quantile(quantile, key, shape, dtype, xp)
 
 
+@in_words
 def exponential(key: Key | Array, shape: Any = (), dtype: Any = "float32", *, like: Array | None = None) -> Array:
     """Draw from the exponential distribution with mean 1.
 
@@ -128,6 +131,7 @@ def _exponential(key: Array, /, *, shape: tuple[int, ...], dtype: str, xp: Any =
     return _quantile(lambda u: -quantiles.log(u, xp), key, shape, dtype, xp)
 
 
+@in_words
 def gumbel(key: Key | Array, shape: Any = (), dtype: Any = "float32", *, like: Array | None = None) -> Array:
     """Draw from the standard Gumbel distribution.
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from tempscale._core.arguments import as_flag, as_integer
 from tempscale._core.dispatch import backend_of, is_number
 from tempscale._core.dtypes import INTEGERS
 from tempscale._core.operation import INJECTED
+from tempscale._mistakes import in_words
 from tempscale.backend import Array, Backend
 from tempscale.kernels import threefry
 from tempscale.kernels.draws import draw, rarely
@@ -18,7 +20,6 @@ from tempscale.random._arguments import (
     as_array,
     as_axis,
     as_dtype,
-    as_integer,
     as_shape,
     as_weights,
     check_integers,
@@ -29,6 +30,7 @@ from tempscale.random._arguments import (
 from tempscale.random._uniform import _open_unit
 
 
+@in_words
 def randint(
     key: Key | Array,
     shape: Any,
@@ -77,15 +79,14 @@ def randint(
     >>> random.randint(random.key(0), (4,), 1, 7)
     array([3, 2, 6, 4], dtype=int32)
     """
-    bounds = [value for value in (minval, maxval) if not is_number(value)]
-    backend, _, raw = resolve_key(key, like, *bounds)
+    backend, _, raw = resolve_key(key, like, minval=minval, maxval=maxval)
     name = as_dtype(backend, dtype, tuple([kind for kind in INTEGERS if kind != "uint64"]))
     shape = as_shape(shape)
     inclusive = is_number(maxval)  # maxval itself need not be a number of the dtype
-    if not bounds:
+    if is_number(minval) and is_number(maxval):
         check_integers(as_integer(minval, "minval"), as_integer(maxval, "maxval"), name)
     low = integer_bound(backend, minval, name, raw, shape, "minval")
-    high = integer_bound(backend, maxval - 1 if inclusive else maxval, name, raw, shape, "maxval")
+    high = integer_bound(backend, as_integer(maxval, "maxval") - 1 if inclusive else maxval, name, raw, shape, "maxval")
     return _randint(raw, low, high, shape=shape, dtype=name, inclusive=inclusive)
 
 
@@ -120,6 +121,7 @@ def _randint(
     return xp.astype(start + offset, backend.dtype(dtype))
 
 
+@in_words
 def permutation(
     key: Key | Array, x: int | Array, axis: int = 0, independent: bool = False, *, like: Array | None = None
 ) -> Array:
@@ -157,14 +159,15 @@ def permutation(
     >>> random.permutation(random.key(1), 6)
     array([2, 5, 3, 0, 4, 1])
     """
+    axis, independent = as_integer(axis, "axis"), as_flag(independent, "independent")
     if is_number(x):
         count = as_integer(x, "x")
         if count < 0:
             raise ValueError(f"x is {count}, expected how many numbers to permute, or an array")
         backend, _, raw = resolve_key(key, like)
-        return _order(raw, shape=as_shape(count), axis=0, dtype=backend.default_index())
-    backend, _, raw = resolve_key(key, like, x)
-    x = as_array(backend, x, raw)
+        return _order(raw, shape=as_shape(count, "x"), axis=0, dtype=backend.default_index())
+    backend, _, raw = resolve_key(key, like, x=x)
+    x = as_array(backend, x, raw, "x")
     shape = known_shape(backend, x, "x")
     place = as_axis(axis, len(shape), "x")
     if independent:
@@ -180,6 +183,7 @@ def _order(key: Array, /, *, shape: tuple[int, ...], axis: int, dtype: str, xp: 
     return xp.astype(xp.argsort(xp.reshape(patterns, shape), axis=axis, stable=True), backend_of(key).dtype(dtype))
 
 
+@in_words
 def choice(
     key: Key | Array,
     a: int | Array,
@@ -234,12 +238,12 @@ def choice(
     >>> random.choice(random.key(0), 10, (3,), p=[0.0] * 8 + [0.5, 0.5])
     array([8, 8, 9])
     """
-    arrays = [value for value in (a, p) if value is not None and not is_number(value)]
-    backend, _, raw = resolve_key(key, like, *arrays)
+    replace, axis = as_flag(replace, "replace"), as_integer(axis, "axis")
+    backend, _, raw = resolve_key(key, like, a=a, **({} if p is None else {"p": p}))
     if is_number(a):
         size, place = as_integer(a, "a"), 0
     else:
-        a = as_array(backend, a, raw)
+        a = as_array(backend, a, raw, "a")
         sizes = known_shape(backend, a, "a")
         place = as_axis(axis, len(sizes), "a")
         size = sizes[place]

@@ -8,16 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from tempscale._core.arguments import as_integer
 from tempscale._core.dispatch import is_number
 from tempscale._core.dtypes import INTEGERS
 from tempscale._core.operation import INJECTED
 from tempscale._core.registry import constant_while_tracing
+from tempscale._mistakes import in_words
 from tempscale.backend import Array
 from tempscale.kernels import threefry
 from tempscale.kernels.draws import draw
-from tempscale.random._arguments import Key, as_integer, as_shape, described, resolve_key
+from tempscale.random._arguments import Key, as_array, as_shape, described, resolve_key
 
 
+@in_words
 def key(seed: int) -> Key:
     """Make a key of a seed.
 
@@ -53,6 +56,7 @@ def key(seed: int) -> Key:
     return Key(number >> 32, number & threefry.MASK)
 
 
+@in_words
 def split(key: Key | Array, num: int | Sequence[int] = 2, *, like: Array | None = None) -> Any:
     """Make keys of a key, as `jax.random.split` does: key i is both words of the counter (0, i).
 
@@ -91,6 +95,7 @@ def split(key: Key | Array, num: int | Sequence[int] = 2, *, like: Array | None 
     return threefry.key_like(_split(raw, shape=shape), given)
 
 
+@in_words
 def fold_in(key: Key | Array, data: int | Array, *, like: Array | None = None) -> Any:
     """Make a key of a key and a number, as `jax.random.fold_in` does: both words of the counter (0, data).
 
@@ -128,10 +133,12 @@ def fold_in(key: Key | Array, data: int | Array, *, like: Array | None = None) -
             raise ValueError(f"data is {data}, expected an integer from 0 to 2**32 - 1, or an array")
         if isinstance(key, Key) and like is None:
             return Key(*_on_host(key.high, key.low, 1, data)[0])
-    backend, given, raw = resolve_key(key, like, *(() if number else (data,)))
+    backend, given, raw = resolve_key(key, like, data=data)
     if number:
         data = backend.asarray(data - 2**32 if data >= 2**31 else data, dtype="int32", like=raw)
-    elif backend.dtype_name(data) not in INTEGERS or backend.shape(data) != ():
+    else:
+        data = as_array(backend, data, raw, "data")
+    if backend.dtype_name(data) not in INTEGERS or backend.shape(data) != ():
         raise TypeError(f"data is {described(backend, data)}, expected an integer or a 0-d array of integers")
     return threefry.key_like(_fold(raw, data), given)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from tempscale._core.arguments import as_number
 from tempscale._core.checks import check_probabilities, checking
 from tempscale._core.dispatch import backend_of, is_number
 from tempscale._core.operation import INJECTED
+from tempscale._mistakes import in_words
 from tempscale.backend import FLOATS, Array
 from tempscale.kernels import threefry
 from tempscale.kernels.draws import draw, in_blocks, random_bits
@@ -28,6 +30,7 @@ from tempscale.random._arguments import (
 _BITS = ("uint8", "uint16", "uint32", "uint64")
 
 
+@in_words
 def bits(key: Key | Array, shape: Any = (), dtype: Any = "uint32", *, like: Array | None = None) -> Array:
     """Draw random bits: `jax.random.bits`, bit for bit.
 
@@ -58,6 +61,7 @@ def bits(key: Key | Array, shape: Any = (), dtype: Any = "uint32", *, like: Arra
     return drawn(random_bits, key, shape, dtype, like, _BITS)
 
 
+@in_words
 def uniform(
     key: Key | Array,
     shape: Any = (),
@@ -93,14 +97,14 @@ def uniform(
     >>> random.uniform(random.key(0), (2,))
     array([0.947667 , 0.9785799], dtype=float32)
     """
-    bounds = [value for value in (minval, maxval) if not is_number(value)]
-    backend, _, raw = resolve_key(key, like, *bounds)
+    backend, _, raw = resolve_key(key, like, minval=minval, maxval=maxval)
     name, shape = as_dtype(backend, dtype, FLOATS), as_shape(shape)
-    if not bounds:
-        check_order(minval, maxval)
+    if is_number(minval) and is_number(maxval):
+        check_order(as_number(minval, "minval"), as_number(maxval, "maxval"))
         if minval == 0 and maxval == 1:
             return _uniform(raw, shape=shape, dtype=name)
-    low, high = [float_bound(backend, value, name, raw, shape) for value in (minval, maxval)]
+    low = float_bound(backend, minval, name, raw, shape, "minval")
+    high = float_bound(backend, maxval, name, raw, shape, "maxval")
     return _uniform_between(raw, low, high, shape=shape, dtype=name)
 
 
@@ -143,6 +147,7 @@ def _unit_of_pairs(high: Array, low: Array, xp: Any) -> Array:
     return threefry.to_float64(high, xp) * 2.0**-32 + xp.astype(rest, backend_of(low).dtype("float64")) * 2.0**-52
 
 
+@in_words
 def bernoulli(key: Key | Array, p: float | Array = 0.5, shape: Any = None, *, like: Array | None = None) -> Array:
     """Draw booleans that are True with probability p: ``uniform(key) < p``.
 
@@ -173,10 +178,10 @@ def bernoulli(key: Key | Array, p: float | Array = 0.5, shape: Any = None, *, li
     array([False, False,  True,  True])
     """
     number = is_number(p)
-    if number and not 0 <= p <= 1:
+    if number and not 0 <= as_number(p, "p") <= 1:
         raise ValueError(f"p is {p}, expected a probability from 0 to 1")
-    backend, _, raw = resolve_key(key, like, *(() if number else (p,)))
-    p = backend.asarray(float(p), dtype="float32", like=raw) if number else as_array(backend, p, raw)
+    backend, _, raw = resolve_key(key, like, p=p)
+    p = backend.asarray(float(p), dtype="float32", like=raw) if number else as_array(backend, p, raw, "p")
     kind = backend.dtype_name(p)
     if kind not in FLOATS:
         raise TypeError(f"p is {described(backend, p)}, expected a float or an array of floats")

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from tempscale._core.arguments import as_flag, as_integer
 from tempscale._core.registry import backends as installed_backends
 from tempscale._core.registry import get_backend
+from tempscale._mistakes import in_words, shown
 from tempscale._reference.wide import WIDE_LONGDOUBLE
 from tempscale.arrays import to_numpy
 from tempscale.backend import FLOATS, Array
@@ -29,6 +31,7 @@ SHOWN = 6
 """So many broken combinations are shown in full; the others in a line each."""
 
 
+@in_words
 def assert_conforms(
     fn: Callable[..., Any],
     *args: Any,
@@ -116,6 +119,7 @@ def assert_conforms(
     return _run(Comparison(claim, bounds), _selection(backends, modes, dtypes, devices, quick), allow_unavailable)
 
 
+@in_words
 def gradcheck(
     fn: Callable[..., Any],
     *args: Any,
@@ -166,11 +170,15 @@ def gradcheck(
     0
     """
     claim = Claim(fn, args, reference, options)
+    directions = as_integer(directions, "directions")
+    if directions < 1:
+        raise ValueError(f"directions is {directions}, expected at least 1")
     return _run(
         Projection(claim, directions), _selection(backends, ("gradient",), dtypes, None, quick), allow_unavailable
     )
 
 
+@in_words
 def assert_ulp(actual: Array, expected: Any, max_ulp: int, dtype: str | None = None) -> None:
     """Assert that no element is more than `max_ulp` numbers of its dtype away from what is expected.
 
@@ -223,14 +231,22 @@ def _selection(
     quick: bool,
 ) -> Selection:
     chosen = Selection(
-        backends=installed_backends() if backends is None else tuple(backends),
-        modes=tuple(modes),
-        dtypes=tuple(dtypes),
-        devices=None if devices is None else tuple(devices),
-        quick=quick,
+        backends=installed_backends() if backends is None else _names(backends, "backends"),
+        modes=_names(modes, "modes"),
+        dtypes=_names(dtypes, "dtypes"),
+        devices=None if devices is None else _names(devices, "devices"),
+        quick=as_flag(quick, "quick"),
     )
     require_known_selection(chosen)
     return chosen
+
+
+def _names(given: Any, name: str) -> tuple[str, ...]:
+    if isinstance(given, Iterable) and not isinstance(given, str):
+        names = tuple(given)
+        if all(isinstance(each, str) for each in names):
+            return names
+    raise TypeError(f"{name} is {shown(given)}, expected a list of names")
 
 
 def _run(comparison: Comparison | Projection, selection: Selection, allow_unavailable: bool) -> Report:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tempscale._core.arguments import as_function
 from tempscale._core.dispatch import is_number
 from tempscale._core.registry import get_backend
 from tempscale._core.trees import LEAF, Structure, flatten, map_leaves
@@ -54,10 +55,10 @@ class Claim:
         reference: Callable[..., Any] | None,
         options: Mapping[str, Any],
     ) -> None:
-        self.fn = fn
+        self.fn = as_function(fn, "fn")
         self.name = getattr(fn, "__name__", type(fn).__name__)
         self.arguments = _argument_names(fn, len(args))
-        self.reference = reference or _own_reference(fn, self.name)
+        self.reference = _own_reference(fn, self.name) if reference is None else as_function(reference, "reference")
         self._options = dict(options)
         trees = [map_leaves(_host_array, _lists_as_arrays(arg)) for arg in args]
         leaves, self._structure = flatten(trees)
@@ -82,7 +83,7 @@ class Claim:
 
     def call(self, form: str, arrays: Sequence[Array]) -> Any:
         """Call the function, or its agnostic body, with these arrays in the places of its own."""
-        fn: Any = self.fn if form == "public" else self.fn.call_body  # type: ignore[attr-defined]
+        fn: Any = self.fn if form == "public" else self.fn.call_body
         return fn(*self._rebuild(arrays), **self._options)
 
     def has_body_of_its_own(self, backend: Backend) -> bool:

@@ -158,9 +158,9 @@ def test_the_caller_s_arguments_are_left_as_they_are():
 
 def test_a_missing_or_unknown_argument_is_a_type_error(backend):
     x = backend.asarray([1.0])
-    with pytest.raises(TypeError, match="missing 1 required positional argument: 'y'"):
+    with pytest.raises(TypeError, match=r"weighted\(\) needs 'y'"):
         weighted(x)
-    with pytest.raises(TypeError, match="unexpected keyword argument 'weight'"):
+    with pytest.raises(TypeError, match=r"weighted\(\) has no 'weight'"):
         weighted(x, x, weight=1)
 
 

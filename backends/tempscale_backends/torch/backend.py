@@ -181,6 +181,15 @@ class TorchBackend(Backend):
     def is_traced(self, x: Array) -> bool:
         return torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(x)
 
+    def unsupported(self, x: Array) -> str:
+        if x.is_nested:
+            return "a nested tensor: pass torch.nested.to_padded_tensor(x, -inf), or one row at a time"
+        if x.is_quantized:
+            return "a quantized tensor: pass x.dequantize()"
+        if x.layout is not torch.strided:
+            return f"a tensor of the layout {x.layout}: pass x.to_dense()"
+        return ""
+
     def stop_gradient(self, x: Array) -> Array:
         return x.detach()
 
