@@ -136,11 +136,15 @@ class Specification:
     variants : mapping of str to mapping
         Sets of keyword options to run the operation with, by a name for the report. They are passed to the
         reference as well.
+    limit : callable, optional
+        ``limit(precision, dtype, classes)``: what the operation documents that it refuses, in words, or "". The run
+        says "not applicable" of it, and does not call the operation.
     """
 
     contract: Contract
     reference: Callable[..., dict[str, Any]]
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"": {}})
+    limit: Callable[[str, str, int], str] = lambda precision, dtype, classes: ""
 
     @property
     def operands(self) -> tuple[str, ...]:

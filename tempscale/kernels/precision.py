@@ -19,6 +19,7 @@ from tempscale._core.operation import INJECTED, agnostic
 from tempscale.arrays import custom_gradient, stop_gradient
 from tempscale.backend import Array, Backend
 from tempscale.kernels.exact.arithmetic import flushed, narrow
+from tempscale.kernels.exact.rows import limit
 
 Precision: TypeAlias = Literal["default", "accurate", "reproducible"]
 Run: TypeAlias = Callable[..., Array]
@@ -135,14 +136,16 @@ def in_blocks(backend: Backend, mode: Run) -> Run:
 
 
 def _check_reproducible(backend: Backend, logits: Array, axis: int) -> None:
-    if backend.dtype_name(logits) == "float64":
+    dtype, classes = backend.dtype_name(logits), backend.shape(logits)[axis]
+    refused = limit("reproducible", dtype, 0 if classes is None else classes)
+    if not refused:
+        return
+    if dtype == "float64":
         raise TypeError(
-            "precision is 'reproducible' and logits is float64, as lists and integers become in NumPy; expected "
-            "float16, bfloat16 or float32: convert it, or take precision='accurate'"
+            f"precision {refused}, and logits is float64, as lists and integers become in NumPy: convert it, or take "
+            "precision='accurate'"
         )
-    classes = backend.shape(logits)[axis]
-    if classes is not None and classes > CLASSES:
-        raise ValueError(f"precision is 'reproducible' and logits has {classes} classes, expected at most {CLASSES}")
+    raise ValueError(f"precision {refused}, and logits has {classes}")
 
 
 @agnostic

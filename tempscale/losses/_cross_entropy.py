@@ -16,7 +16,7 @@ from tempscale._reference import partition, wide
 from tempscale.backend import FLOATS, Array, Backend
 from tempscale.contracts import Contract
 from tempscale.kernels.exact.arithmetic import exact_sum, flushed, narrow
-from tempscale.kernels.exact.rows import Rows, log_of_total, log_probabilities, prepared
+from tempscale.kernels.exact.rows import Rows, limit, log_of_total, log_probabilities, prepared
 from tempscale.kernels.indexing import class_index, entry_at
 from tempscale.kernels.precision import Precision, in_blocks, with_precision
 from tempscale.kernels.reductions import accurate_sum
@@ -399,6 +399,7 @@ def _reduce(loss: Array, weight: Array, reduction: str, axis: int, dtype: Any, x
         "probabilities": {"reduction": "none", "labels_as": "probabilities"},
         "smoothing 0.1": {"reduction": "none", "label_smoothing": 0.1},
     },
+    limit=limit,
 )
 def _cross_entropy_reference(
     logits: Any,

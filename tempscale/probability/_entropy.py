@@ -10,7 +10,7 @@ from tempscale._reference import partition, wide
 from tempscale.backend import Array
 from tempscale.contracts import Contract
 from tempscale.kernels.exact.arithmetic import _log1p, power_of_two, whole_sum
-from tempscale.kernels.exact.rows import _others, prepared
+from tempscale.kernels.exact.rows import _others, limit, prepared
 from tempscale.kernels.precision import Precision, of_rows, with_precision
 from tempscale.kernels.reductions import accurate_sum
 from tempscale.kernels.temperature import exponential, log_probability, scale
@@ -108,7 +108,8 @@ def entropy(
             "r": "1/T, 0 at the limits",
             "a": "p * (|l| + H + 2) * |g| * r",
         },
-    )
+    ),
+    limit=limit,
 )
 def _entropy_reference(logits: Any, temperature: Any) -> dict[str, Any]:
     q = partition.Partition(logits, temperature)

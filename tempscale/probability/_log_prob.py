@@ -16,7 +16,7 @@ from tempscale._reference import partition, wide
 from tempscale.backend import Array, Backend
 from tempscale.contracts import Contract
 from tempscale.kernels.exact.arithmetic import flushed, narrow
-from tempscale.kernels.exact.rows import log_of_total, log_probabilities, prepared
+from tempscale.kernels.exact.rows import limit, log_of_total, log_probabilities, prepared
 from tempscale.kernels.indexing import class_index, entry_at
 from tempscale.kernels.precision import Precision, in_blocks, with_precision
 from tempscale.kernels.temperature import log_probability, scale
@@ -139,7 +139,8 @@ def log_prob(
             "g": "the cotangent at the token, 0 elsewhere",
             "G": "sum(|g|) * r",
         },
-    )
+    ),
+    limit=limit,
 )
 def _log_prob_reference(logits: Any, labels: Any, temperature: Any) -> dict[str, Any]:
     q = partition.Partition(logits, temperature)

@@ -12,7 +12,7 @@ from tempscale._core.operation import INJECTED, agnostic
 from tempscale._reference import partition, wide
 from tempscale.backend import Array
 from tempscale.contracts import Contract
-from tempscale.kernels.exact.rows import log_of_total, log_probabilities, prepared
+from tempscale.kernels.exact.rows import limit, log_of_total, log_probabilities, prepared
 from tempscale.kernels.precision import Precision, of_rows, with_precision
 from tempscale.kernels.temperature import log_probability, scale
 from tempscale.probability._quantities import LOG_ERROR, LOG_LEGEND
@@ -92,7 +92,8 @@ LOG_SOFTMAX_GRADIENTS = {
         f"({LOG_ERROR}) * u + tiny",
         gradients=LOG_SOFTMAX_GRADIENTS,
         legend={**LOG_LEGEND, "r": "1/T, 0 at the limits", "G": "sum(|g|) * r"},
-    )
+    ),
+    limit=limit,
 )
 def _log_softmax_reference(logits: Any, temperature: Any) -> dict[str, Any]:
     q = partition.Partition(logits, temperature)

@@ -12,7 +12,7 @@ from tempscale._reference import partition, wide
 from tempscale.arrays import stop_gradient
 from tempscale.backend import Array, Backend
 from tempscale.contracts import Contract
-from tempscale.kernels.exact.rows import log_of_total, prepared
+from tempscale.kernels.exact.rows import limit, log_of_total, prepared
 from tempscale.kernels.precision import Precision, of_rows, with_precision
 from tempscale.kernels.reductions import row_max_or_nan
 from tempscale.kernels.temperature import log_total, offset, scale, widen
@@ -122,7 +122,8 @@ def logsumexp(
             "r": "1/T, 0 at the limits",
             "a": "p * |g| * r",
         },
-    )
+    ),
+    limit=limit,
 )
 def _logsumexp_reference(logits: Any, temperature: Any) -> dict[str, Any]:
     q = partition.Partition(logits, temperature)

@@ -322,7 +322,7 @@ def _broken_item(cells: Sequence[Cell], summary: Summary) -> Html:
 
 
 def _not_run_section(report: Report) -> Html:
-    content = _reasons(report.cells)
+    content = _reasons(report.combinations)
     return _section("What did not run", "", *content) if content else Html("")
 
 

@@ -59,8 +59,8 @@ def show_report(report: Report, console: Console, *, allow_unavailable: bool = F
     if report.precisions:
         _show_precisions(console, report.precisions)
     _show_broken(console, report.combinations)
-    _show_shared(console, "Unavailable here", report.cells, State.UNAVAILABLE)
-    _show_shared(console, "Not applicable", report.cells, State.NOT_APPLICABLE)
+    _show_shared(console, "Unavailable here", report.combinations, State.UNAVAILABLE)
+    _show_shared(console, "Not applicable", report.combinations, State.NOT_APPLICABLE)
     _show_agreements(console, report)
     _show_sum(console, report, allow_unavailable)
 

@@ -280,7 +280,7 @@ def _cell(comparison: Comparison | Projection, step: Step) -> tuple[Cell | None,
     backend = get_backend(step.backend)
     if step.form == "body" and not claim.has_body_of_its_own(backend):
         return None, ""
-    not_applicable = comparison.not_applicable(step)
+    not_applicable = claim.limit(step.dtype) or comparison.not_applicable(step)
     if not_applicable:
         return _made(claim, step, State.NOT_APPLICABLE, reason=not_applicable), ""
     started = time.perf_counter()

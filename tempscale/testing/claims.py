@@ -86,6 +86,15 @@ class Claim:
         fn: Any = self.fn if form == "public" else self.fn.call_body
         return fn(*self._rebuild(arrays), **self._options)
 
+    def limit(self, dtype: str) -> str:
+        """Say why the function documents that it does not take these arguments in a dtype; "" if it does."""
+        specification = getattr(self.fn, "specification", None)
+        if specification is None:
+            return ""
+        classes = self.arrays[0].shape[self._options.get("axis", -1)]
+        found: str = specification.limit(self._options.get("precision", "default"), dtype, classes)
+        return found
+
     def has_body_of_its_own(self, backend: Backend) -> bool:
         """Whether there is an agnostic body beside what the function does on a backend."""
         return backend.name in getattr(self.fn, "natives", {})

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import html
 import io
 import json
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,9 +23,10 @@ from typer.testing import CliRunner
 from tempscale._core.dispatch import backend_of
 from tempscale._core.operation import OPERATIONS
 from tempscale.cli.app import app
+from tempscale.kernels.precision import CLASSES
 from tempscale.reporting.formats import to_html, to_json, to_junit
 from tempscale.reporting.tables import show_report
-from tempscale.testing import Cell, Progress, Report, Selection, State, conformance, run
+from tempscale.testing import Cell, Progress, Report, Selection, State, assert_conforms, conformance, run
 from tempscale.testing.conformance.cases import DRAWN_AT_A_TIME, NARROW, WIDE, draws, many_cases
 from tempscale.testing.conformance.precisions import differing_bits, joined, measure
 from tempscale.testing.conformance.running import Subject
@@ -404,3 +407,51 @@ def test_a_report_without_precisions_shows_none() -> None:
     report = Report(cells=[support.cell()])
     assert "precision" not in text_of(report)
     assert "The other precisions" not in to_html(report)
+
+
+# Limits
+
+
+def test_what_the_docs_refuse_is_not_applicable_in_every_face_of_the_report() -> None:
+    beyond = np.zeros((1, CLASSES + 1), np.float32)
+    report = run(Selection(("numpy",), ("entropy",), ("float32",), ("eager",), quick=True), logits=beyond)
+    accurate, reproducible = report.precisions
+    assert (accurate.state, reproducible.state) == (State.HELD, State.NOT_APPLICABLE)
+    assert report.exit_status() == 0
+    limit = "for at most 262144 classes (2^18)"
+    terminal = io.StringIO()
+    show_report(report, Console(width=200, file=terminal))
+    for face in (terminal.getvalue(), to_json(report), to_junit(report), to_html(report)):
+        assert limit in html.unescape(face)
+        assert "not applicable" in face.lower()
+
+
+def test_no_precision_but_the_default_is_run_in_float64(backend: Any) -> None:
+    report = run(Selection((backend.name,), ("softmax",), ("float64",), ("eager",), quick=True))
+    assert {cell.state for cell in report.cells} == {State.HELD}
+    assert [cell.state for cell in report.precisions] == [State.NOT_APPLICABLE] * 2
+    assert [cell.reason[:14] for cell in report.precisions] == ["'accurate' com", "'reproducible'"]
+
+
+@pytest.mark.parametrize("name", [name for name, fn in OPERATIONS.items() if Subject(fn, "").precisions])
+@pytest.mark.parametrize(("dtype", "classes"), [("float64", 2), ("float32", CLASSES + 1)])
+def test_an_operation_refuses_what_its_limit_says(name: str, dtype: str, classes: int) -> None:
+    operation = OPERATIONS[name]
+    limit = operation.specification.limit
+    arguments = [np.zeros((1, classes), dtype), np.zeros(1, np.int32)][: len(operation.specification.operands)]
+    with pytest.raises((TypeError, ValueError), match=re.escape(limit("reproducible", dtype, classes))):
+        operation(*arguments, precision="reproducible")
+    assert not limit("reproducible", "float32", CLASSES)
+
+
+def test_an_assertion_says_not_applicable_beyond_a_limit() -> None:
+    report = assert_conforms(
+        OPERATIONS["softmax"],
+        np.zeros((1, 4)),
+        reference=lambda logits, precision: np.full(logits.shape, 0.25),
+        contract="u*abs(value) + tiny",
+        backends=["numpy"],
+        modes=["eager"],
+        precision="reproducible",
+    )
+    assert {cell.dtype for cell in report.cells if cell.state is State.NOT_APPLICABLE} == {"float64"}

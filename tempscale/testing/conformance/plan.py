@@ -103,7 +103,7 @@ def plan_precisions(steps: Sequence[Step], selection: Selection, *, drawn: int) 
 
     A draw runs in all steps one after another, because what is exact is known of one at a time.
     """
-    there = [step for step in steps if step.form == "public" and not step.problem and step.dtype != "float64"]
+    there = [step for step in steps if step.form == "public" and not step.problem]
     lead = [step for step in there if step.dtype == lead_dtype(selection)]
     eager = [step for step in (lead if selection.quick else there) if step.mode == "eager"]
     compiled = [step for step in lead if step.mode == "compiled"]

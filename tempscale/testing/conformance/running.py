@@ -232,6 +232,11 @@ class _Bench:
                 reason = "its contract says nothing of gradients"
                 cells = [_cell(step, subject, State.NOT_APPLICABLE, reason=reason) for subject in without]
                 return cells + self.run(step, [subject for subject in subjects if subject.differentiable])
+        if step.precision != "default":
+            beyond = {subject: words for subject in subjects if (words := self._limit(step, subject))}
+            if beyond:
+                cells = [_cell(step, s, State.NOT_APPLICABLE, reason=words) for s, words in beyond.items()]
+                return cells + self.run(step, [subject for subject in subjects if subject not in beyond])
         backend = get_backend(step.backend)
         # warnings are of no interest here: what is wrong in the values is what is looked for
         with backend.allowing(step.dtype), np.errstate(all="ignore"), warnings.catch_warnings():
@@ -239,6 +244,12 @@ class _Bench:
             if step.compiler:
                 return self._run_together(step, backend, subjects)
             return [cell for subject in subjects for cell in self._run_together(step, backend, [subject])]
+
+    def _limit(self, step: Step, subject: Subject) -> str:
+        """Why the operation documents that it does not do what a step asks for; "" if it does."""
+        limit = functools.partial(subject.specification.limit, step.precision, step.dtype)
+        # asked of the dtype first: to make the cases in it takes long
+        return limit(0) or limit(max(group.operands["logits"].shape[-1] for group in self.groups(step.dtype).values()))
 
     def forget(self) -> None:
         """Let go of all that is kept: caches of methods keep their object, and draws are large."""
