@@ -169,6 +169,7 @@ HABITUAL = (
     (lambda x: random.normal(KEY, (), "float32", x), "normal() got 4 arguments by position"),
     (lambda x: random.uniform(KEY, None), "shape is None, expected an integer or a sequence of integers"),
     (lambda x: ts.softmax(x, temperature=10**400), "expected a number that a float holds"),
+    (lambda x: ts.softmax(x, axis=x[0, 0]), ", expected an integer"),
     (lambda x: ts.vmap(ts.softmax, in_dims=0), "it is called 'in_axes' here"),
     (lambda x: ts.vmap(ts.softmax, in_axes=2)(x), "in_axes has axis 2, and an array there has 2 axes"),
     (lambda x: ts.vmap(ts.softmax, out_axes=0.5)(x), "out_axes is 0.5, expected an integer"),

@@ -24,7 +24,7 @@ def as_integer(value: Any, name: str, otherwise: str = "") -> int:
         if isinstance(value, (bool, np.bool_)):
             raise TypeError
         return operator.index(value)
-    except TypeError:
+    except (TypeError, AttributeError):  # the latter of TensorFlow, for a 0-d tensor of floats
         raise TypeError(f"{name} is {shown(value)}, expected an integer{otherwise}") from None
 
 
