@@ -509,7 +509,7 @@ def test_an_axis_that_does_not_exist_is_refused(name: str, backend: Backend) -> 
         with pytest.raises(ValueError, match=f"axis {axis} is out of range .* expected -2 to 1"):
             run(name, backend, LOGITS, axis=axis)
     for axis in (None, (0, 1), [0]):
-        with pytest.raises(TypeError, match="expected one integer"):
+        with pytest.raises(TypeError, match="expected an integer"):
             run(name, backend, LOGITS, axis=axis)
     with pytest.raises(TypeError):
         run(name, backend, LOGITS, axis=1.0)
