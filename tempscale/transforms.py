@@ -216,7 +216,8 @@ def vmap(fn: Callable[..., Any], in_axes: Any = 0, out_axes: int = 0) -> Callabl
     Returns
     -------
     callable
-        With the arguments of `fn`.
+        With the arguments of `fn`. What it returns has the mapped axis everywhere: a result that does not depend on
+        what is mapped is repeated, and a number becomes an array.
 
     Raises
     ------
@@ -253,7 +254,7 @@ def vmap(fn: Callable[..., Any], in_axes: Any = 0, out_axes: int = 0) -> Callabl
             given = list(leaves)
             for i, row in zip(mapped, rows, strict=True):
                 given[i] = row
-            parts.append(_Parts.of(backend, fn(*structure.rebuild(given), **kwargs)))
+            parts.append(_Parts.of(backend, _of_arrays(backend, fn(*structure.rebuild(given), **kwargs), rows[0])))
             return parts[-1].arrays
 
         results = backend.vmap(one)(*arrays)
@@ -375,6 +376,15 @@ def _check_sizes(backend: Backend, arrays: Sequence[Array]) -> None:
 
 
 # Results
+
+
+def _of_arrays(backend: Backend, tree: Any, like: Array) -> Any:
+    """Return a tree of results with its numbers and NumPy arrays as arrays of the backend."""
+    leaves, structure = flatten(tree)
+    made = [
+        backend.asarray(leaf, like=like) if is_number(leaf) or isinstance(leaf, np.ndarray) else leaf for leaf in leaves
+    ]
+    return structure.rebuild(made)
 
 
 class _Parts(NamedTuple):

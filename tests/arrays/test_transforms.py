@@ -7,8 +7,10 @@ import dataclasses
 
 import numpy as np
 import pytest
+from every_function import PROBABILITIES
 
 import tempscale as ts
+from tempscale._core.operation import OPERATIONS
 
 State = collections.namedtuple("State", "scale step")
 
@@ -318,6 +320,47 @@ def test_the_mapped_axis_may_be_another(backend):
     result = ts.vmap(fn, in_axes=1, out_axes=-1)(arrays_of(backend)(x))
     assert_close(result, np.moveaxis(np.cumsum(x, axis=0), 1, -1))
     assert_close(ts.vmap(fn, in_axes=-1, out_axes=2)(arrays_of(backend)(x)), np.cumsum(x, axis=0))
+
+
+def test_what_was_not_mapped_is_repeated(backend):
+    array = arrays_of(backend)
+    whole, outside = array([1.0, 2.0]), array([3.0])
+
+    def example(x, whole):
+        return {"whole": whole, "made": whole * 2.0, "outside": [outside, (x,)], "half": 0.5, "two": 2, "yes": True}
+
+    result = ts.vmap(example, in_axes=(0, None))(array(X), whole)
+    n = len(X)
+    assert_close(result["whole"], np.tile([1.0, 2.0], (n, 1)))
+    assert_close(result["made"], np.tile([2.0, 4.0], (n, 1)))
+    assert_close(result["outside"][0], np.full((n, 1), 3.0))
+    assert_close(result["outside"][1][0], np.asarray(X))
+    for name, number in (("half", 0.5), ("two", 2), ("yes", True)):
+        assert_close(result[name], np.full(n, number))
+        assert backend.dtype_name(result[name]) == backend.dtype_name(backend.asarray(number))
+    moved = ts.vmap(lambda x: (whole, x), out_axes=1)(array(X))
+    assert_close(moved[0], np.tile([[1.0], [2.0]], (1, n)))
+
+
+def test_nothing_but_what_was_not_mapped_is_repeated(backend):
+    array = arrays_of(backend)
+    whole = array([1.0, 2.0])
+    assert_close(ts.vmap(lambda x: whole)(array(X)), np.tile([1.0, 2.0], (len(X), 1)))
+    assert_close(ts.vmap(ts.vmap(lambda x: (whole, 1.0)))(array(X))[0], np.tile([1.0, 2.0], (*np.shape(X), 1)))
+    assert_close(ts.vmap(lambda x: 1.5)(array(X)), np.full(len(X), 1.5))
+
+
+def test_every_operation_on_what_was_not_mapped_is_repeated(backend):
+    """All in one function, because mapping one in TensorFlow traces it."""
+    given = {f: [backend.asarray(x) for x in f.arguments((2,), 5)] for f in PROBABILITIES if f.name in OPERATIONS}
+
+    def all_operations(x):
+        return {f.name: f.call(*arrays) for f, arrays in given.items()}
+
+    once = all_operations(None)
+    for name, result in ts.vmap(all_operations)(backend.asarray(np.zeros(3, np.float32))).items():
+        assert backend.dtype_name(result) == backend.dtype_name(once[name])
+        assert_close(result, np.stack([ts.to_numpy(once[name])] * 3))
 
 
 def test_a_row_keeps_its_dtype_even_where_it_is_a_single_number(backend):

@@ -139,8 +139,12 @@ class TensorFlowBackend(Backend):
         return accumulator.jvp(result, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
     def vmap(self, fn: ArrayFunction) -> ArrayFunction:
+        def one(row: tuple[Array, ...]) -> Any:
+            # a result that was there before has no operation in the graph of the loop
+            return tf.nest.map_structure(tf.identity, fn(*row))
+
         def mapped(*arrays: Array) -> Array:
-            return tf.vectorized_map(lambda row: fn(*row), arrays, fallback_to_while_loop=False)
+            return tf.vectorized_map(one, arrays, fallback_to_while_loop=False)
 
         return mapped
 
