@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -115,8 +115,18 @@ def vjp(fn: ArrayFunction, arrays: Sequence[Array], cotangent: Array) -> tuple[A
 
 def jvp(fn: ArrayFunction, arrays: Sequence[Array], tangents: Sequence[Array]) -> Array:
     """`Backend.jvp`."""
-    _, tangent = make_jvp(lambda inputs: fn(*inputs), tuple(arrays))(tuple(tangents))
-    return tangent
+    with _quietly():
+        result, tangent = make_jvp(lambda inputs: fn(*inputs), tuple(arrays))(tuple(tangents))
+    # autograd's rules widen, as that of `where` does, which has zeros of float64
+    return tangent if tangent.dtype == result.dtype else traced_namespace.astype(tangent, result.dtype)[()]
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Without warnings: what is wrong in the values shows in the values, and a derivative of zeros is one."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.filterwarnings("ignore", "Output seems independent of input")
+        yield
 
 
 times_row.native("autograd")(times_row_accurately)
@@ -137,9 +147,7 @@ def _accurate_sum(x: Array, *, axis: int) -> Array:
 
 
 def _make_vjp(fn: Callable[[Any], Array], arrays: Sequence[Array]) -> tuple[Array, Callable[[Array], Any]]:
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        # a gradient of zeros is a gradient
-        warnings.filterwarnings("ignore", "Output seems independent of input")
+    with _quietly():
         backward, result = make_vjp(fn, tuple(arrays))
 
     def quiet(g: Array) -> Any:
