@@ -98,7 +98,8 @@ def _as_graph(body: Callable[..., Array]) -> Callable[..., Array]:
             operands = tensors[: len(tensors) - len(names)]
             named = dict(options)
             for name, tensor in zip(names, tensors[len(operands) :], strict=True):
-                named |= {name: tensor} if isinstance(name, str) else {name[0]: Reciprocal(tensor)}
+                # a number is a constant: a derivative with respect to it would be -inf * 0 at a masked entry
+                named |= {name: tensor} if isinstance(name, str) else {name[0]: Reciprocal(tf.stop_gradient(tensor))}
             return body(*operands, xp=namespace, **named)
 
         graph: Callable[..., Array] = tf.function(call, autograph=False, reduce_retracing=True)
