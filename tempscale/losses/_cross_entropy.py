@@ -360,8 +360,10 @@ def _smoothed(loss: Array, log_p: Array, smoothing: float, weights: Array | None
 
 def _weighted(loss: Array, weight: Any, xp: Any) -> Array:
     """`weight * loss`, where a weight of 0 makes even an infinite loss 0."""
-    none = (weight == 0) & (loss == math.inf)
-    return weight * xp.where(none, 0.0, loss)
+    infinite = loss == math.inf
+    # kept out of the product, whose derivative with respect to the weight would be infinite, or 0 times that
+    product = weight * xp.where(infinite, 0.0, loss)
+    return xp.where(infinite & (weight > 0), math.inf, xp.where(infinite & (weight < 0), -math.inf, product))
 
 
 def _reduce(loss: Array, weight: Array, reduction: str, axis: int, dtype: Any, xp: Any) -> Array:
