@@ -8,6 +8,9 @@ of the inputs. Its formula is an expression in
 * ``n``, the number of classes, and
 * the quantities that condition the operation, which its legend names.
 
+Derivatives in forward mode and of second order have no formula of their own. Their bound is that of an error analysis
+of the reference's closed forms, step by step (CONTRIBUTING.md, "Deriving a numeric contract").
+
 For float16 and bfloat16 one rounding of the exact result is added: half the spacing of the dtype there. A function
 that computes in these dtypes themselves, without widening them, says so; ``u`` and ``tiny`` are then those of the
 dtype of its arguments.

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tempscale._reference.wide import Wide, absolute, divide, exp, finite_or_zero, isnan, log1p, row_sum
+from tempscale._reference.wide import Wide, absolute, divide, exp, finite_or_zero, held, isnan, log1p, row_sum
 
 
 class Partition:
@@ -31,19 +31,19 @@ class Partition:
     def __init__(self, logits: Wide, temperature: Wide) -> None:
         with np.errstate(all="ignore"):
             self.n = logits.shape[-1]
-            self.m = np.max(logits, axis=-1, keepdims=True)
+            self.m = held(np.max(logits, axis=-1, keepdims=True))
             cold, hot = temperature == 0, temperature == np.inf
             self.valid_t = temperature >= 0
             ordinary = np.where(cold | hot | ~self.valid_t, 1.0, temperature)
             d = logits - self.m
-            z = np.where(cold, np.where(d < 0, -np.inf, d), d / ordinary)
-            z = np.where(hot, np.where(logits == -np.inf, -np.inf, logits * 0) + self.m * 0, z)
+            z = np.where(cold, np.where(d < 0, -np.inf, held(d)), d / ordinary)
+            z = np.where(hot, np.where(logits == -np.inf, -np.inf, held(logits) * 0) + self.m * 0, z)
             self.z = np.where(self.valid_t, z, np.nan)
             self.r = np.where(cold | hot, 0.0, 1 / ordinary)
             e = exp(self.z)
             # one maximum is left out of the sum, so that its log-probability does not cancel
             first = np.arange(self.n) == np.argmax(self.z == 0, axis=-1)[..., None]
-            others = np.where(first, e * 0, e)
+            others = np.where(first, e - 1, e)
             rest = row_sum(others)
             self.L = log1p(rest)
             self.p = e / (1 + rest)

@@ -43,9 +43,9 @@ def _to_mpmath(x: Wide) -> Wide:
 
 
 def _elementwise(name: str) -> Any:
-    def apply(x: Wide) -> Wide:
+    def apply(x: Any) -> Any:
         if x.dtype != object:
-            return np.asarray(getattr(np, name)(x))
+            return getattr(np, name)(x)
         import mpmath
 
         if name == "isnan":
@@ -68,7 +68,13 @@ def divide(x: Wide, y: Wide) -> Wide:
 
 def row_sum(x: Wide) -> Wide:
     """Sum along the classes, kept as an axis."""
-    return np.asarray(np.sum(x, axis=-1, keepdims=True))
+    total: Wide = np.sum(x, axis=-1, keepdims=True)
+    return total
+
+
+def held(x: Any) -> Any:
+    """`x`, as a constant to differentiation, where a reference is differentiated along a line."""
+    return x.held() if hasattr(x, "held") else x
 
 
 def finite_or_zero(x: Wide) -> Wide:

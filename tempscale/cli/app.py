@@ -72,7 +72,7 @@ def conform(
     backend: Annotated[_Names, _names("Backends")] = None,
     op: Annotated[_Names, _names("Operations")] = None,
     dtype: Annotated[_Names, _names("float16, bfloat16, float32, float64")] = None,
-    mode: Annotated[_Names, _names("eager, compiled, unknown-dims, vmap, gradient")] = None,
+    mode: Annotated[_Names, _names("eager, compiled, unknown-dims, vmap, gradient, forward, second")] = None,
     device: Annotated[_Names, _names("Devices, as `tempscale backends` names them")] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Few compilations: three minutes.", rich_help_panel=_SELECT)

@@ -118,7 +118,8 @@ def _entropy_reference(logits: Any, temperature: Any) -> dict[str, Any]:
 
     def gradients(g: Any) -> dict[str, Any]:
         g = g[..., None]
-        to_z = q.p * (surprise - entropy) * g
+        # the derivative of p * surprise is surprise - 1: the ones cancel, but not their rounding errors
+        to_z = q.p * ((surprise - 1) - (entropy - 1)) * g
         return {
             "logits": q.r * to_z,
             "temperature": -q.r * wide.row_sum(wide.finite_or_zero(q.z) * to_z),

@@ -34,7 +34,7 @@ class Cell:
     backend, device, dtype : str
         Where it ran, and in what.
     mode : str
-        "eager", "compiled", "unknown-dims", "vmap" or "gradient".
+        "eager", "compiled", "unknown-dims", "vmap", "gradient", "forward" or "second".
     compiler : str
         Which of the backend's compilers, for the two compiled modes.
     form : str

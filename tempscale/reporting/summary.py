@@ -41,7 +41,7 @@ Grid = dict[str, dict[str, list[Cell]]]
 """Cells by row, then by column, both in the order of their first appearance."""
 
 _USUAL_ORDER = (
-    *("eager", "compiled", "unknown-dims", "vmap", "gradient"),
+    *("eager", "compiled", "unknown-dims", "vmap", "gradient", "forward", "second"),
     *FLOATS,
 )
 

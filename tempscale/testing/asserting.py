@@ -21,7 +21,7 @@ from tempscale.reporting.report import Cell, Report, State
 from tempscale.testing.check import Place
 from tempscale.testing.claims import Claim, Host
 from tempscale.testing.comparing import Comparison, Found, Projection
-from tempscale.testing.conformance.modes import MODES
+from tempscale.testing.conformance.modes import BASIC
 from tempscale.testing.conformance.plan import DTYPES, Selection, Step, plan, require_known_selection
 from tempscale.testing.ulp import ulp_distance
 
@@ -38,7 +38,7 @@ def assert_conforms(
     reference: Callable[..., Any] | None = None,
     contract: Contract | str | None = None,
     backends: Iterable[str] | None = None,
-    modes: Iterable[str] = MODES,
+    modes: Iterable[str] = BASIC,
     dtypes: Iterable[str] = DTYPES,
     devices: Iterable[str] | None = None,
     quick: bool = False,
@@ -67,7 +67,8 @@ def assert_conforms(
         what the reference returns: it is ``Contract(formula, widens=False)``. By default that of the function's own
         specification.
     backends, modes, dtypes, devices : iterable of str, optional
-        What to run; by default every installed backend, and all there is.
+        What to run; by default every installed backend, and all there is. The modes "forward" and "second" are
+        those of `tempscale conform` only.
     quick : bool
         Only eager runs have all dtypes and the body; the other modes have float32.
     allow_unavailable : bool

@@ -17,7 +17,7 @@ from tempscale.backend import Array, Backend
 from tempscale.contracts import Contract, formula_quantities
 from tempscale.testing.check import Verdict, check
 from tempscale.testing.claims import Claim, Exact, Host
-from tempscale.testing.conformance.modes import Mode
+from tempscale.testing.conformance.modes import DERIVED, Mode
 from tempscale.testing.conformance.plan import Step
 from tempscale.testing.derivatives import Derivative, allowed, derivative
 
@@ -51,6 +51,8 @@ class Comparison:
 
     def not_applicable(self, step: Step) -> str:
         """Compute what is expected, so that a mistake in it is no finding about a backend; say why there is nothing."""
+        if step.mode in DERIVED:
+            return f"the mode {step.mode!r} is one of `tempscale conform`, for functions with a specification"
         exact, _ = self._exact(step.dtype, 0)
         if step.mode == "vmap":
             for number in range(MAPPED):

@@ -375,3 +375,35 @@ def test_an_ignored_example_gets_no_gradient(differentiating: Backend) -> None:
     found = gradient(backend, lambda x: tempscale.cross_entropy(x, labels, ignore_index=-100))(x)[0]
     np.testing.assert_array_equal(tempscale.to_numpy(found)[[0, 2]], np.zeros((2, 2)))
     assert (tempscale.to_numpy(found)[1] != 0).all()
+
+
+@pytest.mark.parametrize("kind", ["number", "one per row"])
+def test_second_derivatives_with_where_are_those_with_masked_entries(backend: Backend, kind: str) -> None:
+    """Of all operations at once, in forward and in reverse mode; at a number as temperature and at an array."""
+    if not backend.transforms:
+        pytest.skip(f"{backend.name} does not differentiate")
+    logits, hidden = LOGITS[:3], LOGITS[:3] == -INF
+    other = make(backend, np.where(hidden, -INF, OTHER[:3]))
+    x, mask = make(backend, np.where(hidden, 5.0, logits)), make(backend, ~hidden, "bool")
+    labels, direction = make(backend, [0, 2, 1], "int32"), make(backend, DIRECTIONS[0][:3])
+    temperature = 0.7 if kind == "number" else make(backend, TEMPERATURE[:3])
+
+    def total(x: Any, where: Any) -> Any:
+        xp = tempscale.array_namespace(x)
+        written = x if where is None else xp.where(where, x, -INF)
+        results = [getattr(tempscale, name)(x, temperature=temperature, where=where) for name in OPERATIONS[:4]]
+        results += [
+            tempscale.sparsemax(x, temperature=temperature, where=where),
+            tempscale.kl_divergence(x, other, temperature=temperature, where=where),
+            tempscale.cross_entropy(written, labels, temperature=temperature),
+        ]
+        return sum([xp.sum(xp.where(xp.abs(result) == INF, 0.0, result) ** 2) for result in results])
+
+    found = []
+    for at, where in ((make(backend, logits), None), (x, mask)):
+        slope = tempscale.grad(lambda x, where=where: total(x, where))
+        twice = tempscale.grad(lambda x, slope=slope: tempscale.array_namespace(x).sum(slope(x) * direction))
+        found += [tempscale.to_numpy(twice(at)), tempscale.to_numpy(backend.jvp(slope, [at], [direction]))]
+    for hessian_times_direction in found:
+        assert (hessian_times_direction[hidden] == 0).all()
+        np.testing.assert_allclose(hessian_times_direction, found[0], rtol=2e-4, atol=2e-5)

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support import require
 
 import tempscale
 from tempscale import BackendEntry
 from tempscale._core.operation import OPERATIONS
 from tempscale._core.registry import unregister_backend
 from tempscale.testing import Cell, Progress, Report, Selection, State, run
+from tempscale.testing.conformance.modes import MODES
 
 
 def select(backend: str, *operations: str, mode: str = "eager", dtype: str = "float32") -> Selection:
@@ -59,7 +61,7 @@ def test_numpy_holds_everything_and_compiles_nothing() -> None:
     assert by_mode["eager"].elements > 1000
     assert 0 < by_mode["eager"].worst <= 1
     assert by_mode["eager"].where
-    for mode in ("vmap", "gradient"):  # a loop, and autograd
+    for mode in ("vmap", "gradient", "forward", "second"):  # a loop, and autograd
         assert by_mode[mode].state is State.HELD
     for mode in ("compiled", "unknown-dims"):
         assert by_mode[mode].state is State.NOT_APPLICABLE
@@ -140,6 +142,77 @@ def test_a_wrong_gradient_of_a_right_value(monkeypatch: pytest.MonkeyPatch, name
     assert run(select(name, "softmax")).exit_status() == 0  # the values alone are right
     report = run(select(name, "softmax", "entropy", mode="gradient"))
     assert_caught(report, "softmax", name, "gradient", case="d/d")
+
+
+@pytest.mark.parametrize("name", ["numpy", "torch", "tensorflow", "jax"])
+def test_derivatives_along_a_line_hold(name: str) -> None:
+    """Of an operation with masked entries, ties and limits of the temperature, in both modes."""
+    backend = require(name)
+    report = run(Selection((name,), ("logsumexp",), ("float32",), ("forward", "second"), quick=True))
+    expected = State.HELD if backend.transforms else State.NOT_APPLICABLE
+    assert [(cell.mode, cell.state) for cell in report.cells] == [("forward", expected), ("second", expected)]
+
+
+@pytest.mark.parametrize("name", ["torch", "jax"])
+@pytest.mark.parametrize("mode", ["forward", "second"])
+def test_a_derivative_along_a_line_that_is_a_little_off(monkeypatch: pytest.MonkeyPatch, name: str, mode: str) -> None:
+    def mutant(logits: Any, **options: Any) -> Any:
+        right = OPERATIONS["softmax"].call_body(logits, **options)
+        # the value is the constant, and the derivative a thousandth too large
+        return tempscale.stop_gradient(right) + (1 + 2**-10) * (right - tempscale.stop_gradient(right))
+
+    plant(monkeypatch, "softmax", name, mutant)
+    assert_caught(run(select(name, "softmax", "entropy", mode=mode)), "softmax", name, mode, case=" at T = ")
+
+
+@pytest.mark.parametrize("name", ["torch", "jax"])
+def test_a_wrong_second_derivative_of_a_right_gradient(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    backend = tempscale.get_backend(name)
+    xp = backend.namespace
+
+    def mutant(logits: Any, **options: Any) -> Any:
+        there = xp.where(logits == -np.inf, xp.zeros_like(logits), logits)
+        change = there - tempscale.stop_gradient(there)
+        return OPERATIONS["softmax"].call_body(logits, **options) + 2**-10 * change * change
+
+    plant(monkeypatch, "softmax", name, mutant)
+    for mode in ("gradient", "forward"):
+        assert run(select(name, "softmax", mode=mode)).exit_status() == 0
+    report = run(select(name, "softmax", "entropy", mode="second"))
+    assert_caught(report, "softmax", name, "second", case="over reverse")
+
+
+def test_a_derivative_that_widens(monkeypatch: pytest.MonkeyPatch, jax: Any) -> None:
+    """As NumPy's did in forward mode: the value has the dtype of the logits, its derivative another."""
+    backend = tempscale.get_backend("jax")
+    right = backend.jvp
+
+    def widening(*args: Any) -> Any:
+        return backend.asarray(right(*args), dtype="bfloat16")
+
+    monkeypatch.setattr(backend, "jvp", widening)
+    report = run(select("jax", "softmax", mode="forward"))
+    assert public(report, "softmax").where == "dtype is bfloat16, expected float32"
+
+
+@pytest.mark.parametrize("mode", ["eager", "vmap", "gradient", "forward", "second"])
+def test_a_result_on_another_device(monkeypatch: pytest.MonkeyPatch, torch: Any, mode: str) -> None:
+    monkeypatch.setattr(tempscale.get_backend("torch"), "device_of", lambda x: "elsewhere:0")
+    report = run(select("torch", "softmax", mode=mode))
+    assert public(report, "softmax").where == "device is elsewhere:0, expected cpu"
+
+
+def test_a_reference_that_cannot_be_differentiated_is_not_applicable_in_words() -> None:
+    made = tempscale.agnostic(lambda logits, /, *, xp: xp.tanh(logits))
+    made.__name__ = "hyperbolic"
+    contract = tempscale.testing.Contract("4*u*abs(value) + tiny", gradients={"logits": "8*u*abs(g) + tiny"})
+    made.specified_by(contract)(
+        lambda logits: {"value": np.tanh(logits), "gradients": lambda g: {"logits": g / np.cosh(logits) ** 2, "g": g}}
+    )
+    selection = Selection(("numpy",), None, ("float32",), ("gradient", "second"), quick=True)
+    cells = {cell.mode: cell for cell in run(selection, operations=[made]).cells}
+    assert cells["second"].state is State.NOT_APPLICABLE
+    assert cells["second"].reason == "its reference takes numpy.tanh, which is not differentiated here"
 
 
 def test_permuted_classes(monkeypatch: pytest.MonkeyPatch, torch: Any) -> None:
@@ -271,7 +344,7 @@ def test_the_users_own_logits_run_through_all_modes(jax: Any) -> None:
     report = run(selection, logits=logits)
     assert report.exit_status() == 0
     held = [cell for cell in report.cells if cell.state is State.HELD]
-    assert {cell.mode for cell in held if cell.backend == "jax"} == {"eager", "compiled", "vmap", "gradient"}
+    assert {cell.mode for cell in held if cell.backend == "jax"} == {*MODES} - {"unknown-dims"}
     for cell in held:
         assert "row " in cell.where
         assert " at T = " in cell.where

@@ -6,9 +6,15 @@ from dataclasses import dataclass
 
 from tempscale.backend import ArrayFunction, Backend
 
-__all__ = ["MODES", "Mode"]
+__all__ = ["BASIC", "DERIVED", "MODES", "Mode"]
 
-MODES = ("eager", "compiled", "unknown-dims", "vmap", "gradient")
+BASIC = ("eager", "compiled", "unknown-dims", "vmap", "gradient")
+"""Modes for any function that has a reference."""
+
+DERIVED = ("forward", "second")
+"""Modes whose exact results are derivatives of the reference, for operations with a specification."""
+
+MODES = (*BASIC, *DERIVED)
 COMPILED = ("compiled", "unknown-dims")
 
 
@@ -21,7 +27,8 @@ class Mode:
     name : str
         "eager": as it is. "compiled": by the framework's compiler. "unknown-dims": compiled for dimensions that are
         not known yet. "vmap": mapped over the first axis of all arguments, so that the function sees one entry of
-        each. "gradient": as it is, to be differentiated.
+        each. "gradient": as it is, to be differentiated. "forward": as it is, in forward mode. "second": its
+        gradient, differentiated again, in forward and in reverse mode.
 
     Examples
     --------
@@ -46,7 +53,7 @@ class Mode:
 
     def problem(self, backend: Backend) -> str:
         """Why a framework has no such mode; empty if it has."""
-        if self.name in ("vmap", "gradient") and not backend.transforms:
+        if self.name in ("vmap", "gradient", *DERIVED) and not backend.transforms:
             return f"{backend.name} has no vmap" if self.name == "vmap" else f"{backend.name} does not differentiate"
         if self.compiles and not backend.compilers:
             return f"{backend.name} does not compile"

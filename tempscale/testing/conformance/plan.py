@@ -23,8 +23,9 @@ class Selection:
 
     A quick run has all dtypes in eager form, under array temperatures. Numbers as temperatures, other layouts of
     memory and the other modes run in float32 only; agnostic bodies run eagerly only, gradients are not compiled, and
-    of the compiled modes only "unknown-dims" has wide rows where it can. In each precision but the default it has
-    float32 only, one variant of each operation, no special shapes and no draws, and compiles one operation.
+    of the compiled modes only "unknown-dims" has wide rows where it can; "forward" and "second" have one variant of
+    each operation, and no wide rows. In each precision but the default it has float32 only, one variant of each
+    operation, no special shapes and no draws, and compiles one operation.
 
     `drawn` is how many elements of each operation are drawn at random, beyond the cases, for those precisions.
     """

@@ -22,15 +22,27 @@ from typing import Any, get_args, get_type_hints
 
 import numpy as np
 
+from tempscale._core.dispatch import backend_of
 from tempscale._core.operation import OPERATIONS, Operation
 from tempscale._core.registry import get_backend
 from tempscale._reference import wide
+from tempscale.arrays import array_namespace
 from tempscale.backend import Array, Backend, BackendUnavailableError
 from tempscale.contracts import Specification, formula_quantities, working_precision
 from tempscale.reporting.report import Agreement, Cell, Report, State
 from tempscale.testing.check import Verdict, check
-from tempscale.testing.conformance.cases import GENERAL, NAMED, NUMBERS, Draw, Group, draw_group, groups, user_group
-from tempscale.testing.conformance.modes import MODES, Mode
+from tempscale.testing.conformance.cases import (
+    GENERAL,
+    NAMED,
+    NUMBERS,
+    SEED,
+    Draw,
+    Group,
+    draw_group,
+    groups,
+    user_group,
+)
+from tempscale.testing.conformance.modes import DERIVED, MODES, Mode
 from tempscale.testing.conformance.plan import (
     DTYPES,
     FORMS,
@@ -44,6 +56,7 @@ from tempscale.testing.conformance.plan import (
     require_known_selection,
 )
 from tempscale.testing.conformance.precisions import Measurement, joined, measure
+from tempscale.testing.moving import CannotMoveError, Moving
 from tempscale.testing.ulp import ulp_distance
 
 __all__ = ["DTYPES", "FORMS", "MODES", "Progress", "Selection", "run"]
@@ -220,23 +233,17 @@ class _Bench:
         self.groups = functools.lru_cache(maxsize=None)(self._make_groups)
         self.exact = functools.lru_cache(maxsize=None)(self._compute_exact)
         self.numpys = functools.lru_cache(maxsize=None)(self._compute_numpys)
+        self.derived = functools.lru_cache(maxsize=None)(self._compute_derived)
         self._results: dict[tuple[Subject, str, str], dict[str, Any]] = {}
 
     def run(self, step: Step, subjects: Sequence[Subject]) -> list[Cell]:
         if step.problem:
             state = State.UNAVAILABLE if step.applicable else State.NOT_APPLICABLE
             return [_cell(step, subject, state, reason=step.problem) for subject in subjects]
-        if step.mode == "gradient":
-            without = [subject for subject in subjects if not subject.differentiable]
-            if without:
-                reason = "its contract says nothing of gradients"
-                cells = [_cell(step, subject, State.NOT_APPLICABLE, reason=reason) for subject in without]
-                return cells + self.run(step, [subject for subject in subjects if subject.differentiable])
-        if step.precision != "default":
-            beyond = {subject: words for subject in subjects if (words := self._limit(step, subject))}
-            if beyond:
-                cells = [_cell(step, s, State.NOT_APPLICABLE, reason=words) for s, words in beyond.items()]
-                return cells + self.run(step, [subject for subject in subjects if subject not in beyond])
+        reasons = {subject: self._not_applicable(step, subject) for subject in subjects}
+        without = [_cell(step, s, State.NOT_APPLICABLE, reason=reason) for s, reason in reasons.items() if reason]
+        if without:
+            return without + self.run(step, [subject for subject in subjects if not reasons[subject]])
         backend = get_backend(step.backend)
         # warnings are of no interest here: what is wrong in the values is what is looked for
         with backend.allowing(step.dtype), np.errstate(all="ignore"), warnings.catch_warnings():
@@ -245,21 +252,38 @@ class _Bench:
                 return self._run_together(step, backend, subjects)
             return [cell for subject in subjects for cell in self._run_together(step, backend, [subject])]
 
+    def _not_applicable(self, step: Step, subject: Subject) -> str:
+        """Why a step is not about a subject; empty if it is."""
+        if step.precision != "default":
+            return self._limit(step, subject)
+        return self._not_differentiated(step, subject) if step.mode in ("gradient", *DERIVED) else ""
+
     def _limit(self, step: Step, subject: Subject) -> str:
         """Why the operation documents that it does not do what a step asks for; "" if it does."""
         limit = functools.partial(subject.specification.limit, step.precision, step.dtype)
         # asked of the dtype first: to make the cases in it takes long
         return limit(0) or limit(max(group.operands["logits"].shape[-1] for group in self.groups(step.dtype).values()))
 
+    def _not_differentiated(self, step: Step, subject: Subject) -> str:
+        """Why a step that differentiates is not about a subject; empty if it is."""
+        if not subject.differentiable:
+            return "its contract says nothing of gradients"
+        if step.mode in DERIVED:
+            try:
+                self.derived(subject, step.dtype, self._large_groups(step.dtype)[0].name, None)
+            except CannotMoveError as error:
+                return str(error)
+        return ""
+
     def forget(self) -> None:
         """Let go of all that is kept: caches of methods keep their object, and draws are large."""
-        for cache in (self.groups, self.exact, self.numpys):
+        for cache in (self.groups, self.exact, self.numpys, self.derived):
             cache.cache_clear()
 
     def subjects_of(self, step: Step, subjects: Sequence[Subject]) -> Sequence[Subject]:
         """Those of the subjects that a step is about."""
         if step.precision == "default":
-            return subjects
+            return _in_turn(subjects, 0) if self.selection.quick and step.mode in DERIVED else subjects
         found = [subject for subject in subjects if step.precision in subject.precisions]
         if self.selection.quick:
             found = _in_turn(found, 0)
@@ -286,8 +310,8 @@ class _Bench:
             return self._gradients(step, backend, subjects)
         if step.compiler:
             return self._compiled(step, backend, subjects)
-        check_one = self._eager if step.mode == "eager" else self._vmap
-        return [list(check_one(step, backend, subject)) for subject in subjects]
+        ways = {"eager": self._eager, "vmap": self._vmap, "forward": self._forward, "second": self._second}
+        return [list(ways[step.mode](step, backend, subject)) for subject in subjects]
 
     def _eager(self, step: Step, backend: Backend, subject: Subject) -> Iterator[Verdict]:
         found = list(self.groups(step.dtype).values())
@@ -385,6 +409,41 @@ class _Bench:
             g = g[:, 0]
         return _arrays(backend, step, group, subject), backend.asarray(g, device=step.device)
 
+    def _forward(self, step: Step, backend: Backend, subject: Subject) -> Iterator[Verdict]:
+        """Derivatives of the value along a line, in forward mode."""
+        for line in self._lines(step, backend, subject):
+            yield self._compare_derived(step, backend, line, None, backend.jvp(line.fn, line.arrays, line.tangents), "")
+
+    def _second(self, step: Step, backend: Backend, subject: Subject) -> Iterator[Verdict]:
+        """Derivatives of the gradient along a line, in forward mode and in reverse mode: Hessians times vectors."""
+        for line in self._lines(step, backend, subject):
+            reverse = backend.value_and_grad(lambda *arrays, of=line: (of.slope(*arrays), ()), line.arrays)[2]
+            for k, name in enumerate(line.names):
+                forward = backend.jvp(lambda *arrays, k=k, of=line: of.gradient(*arrays)[k], line.arrays, line.tangents)
+                for result, way in ((forward, "forward over reverse, "), (reverse[k], "reverse over reverse, ")):
+                    yield self._compare_derived(step, backend, line, name, result, way)
+
+    def _lines(self, step: Step, backend: Backend, subject: Subject) -> Iterator[_Line]:
+        """The groups, and the first of them once more with a number as temperature."""
+        found = self._large_groups(step.dtype)
+        for group in found[:1] if self.selection.quick else found:
+            yield self._line(step, backend, subject, group, None)
+        if subject.specification.takes_temperature:
+            yield self._line(step, backend, subject, found[0], NUMBERS[0])
+
+    def _line(self, step: Step, backend: Backend, subject: Subject, group: Group, number: float | None) -> _Line:
+        given, g = self._operands_and_cotangent(step, backend, subject, group)
+        if number is not None:
+            given["temperature"] = number
+        directions = _direction(subject, group, number)
+
+        def fn(*arrays: Array) -> Array:
+            return subject.call(step, {**given, **dict(zip(directions, arrays, strict=True))})
+
+        tangents = [backend.asarray(v, device=step.device) for v in directions.values()]
+        arrays = [given[name] for name in directions]
+        return _Line(backend, subject, group, number, tuple(directions), fn, arrays, g, tangents)
+
     # Comparing
 
     def _compare(
@@ -398,7 +457,7 @@ class _Bench:
     ) -> Verdict:
         exact = self.exact(subject, step.dtype, group.name, number)
         actual = backend.to_numpy(result)
-        cases = group.cases if number is None else tuple(f"{c}, but T = {number:g} as a number" for c in group.cases)
+        cases = _cases(group, number)
         if step.precision != "default":
             return measure(
                 actual,
@@ -412,14 +471,7 @@ class _Bench:
         if step.mode == "eager" and step.form == "public":
             key = (subject, step.dtype, f"{group.name} {number}")
             self._results.setdefault(key, {}).setdefault(step.backend, actual)
-        return check(
-            actual,
-            exact["value"],
-            exact["bound"],
-            dtype=backend.dtype_name(result),
-            expected_dtype=step.dtype,
-            names=cases,
-        )
+        return _held_to(step, backend, result, exact["value"], exact["bound"], step.dtype, cases)
 
     def _compare_gradient(
         self, step: Step, backend: Backend, subject: Subject, group: Group, name: str, gradient: Array
@@ -427,15 +479,21 @@ class _Bench:
         found = self.exact(subject, step.dtype, group.name, None)
         exact, bound = found["gradients"][name], found["gradients"]["bounds"][name]
         rows = _rows_with_gradient(wide.narrow(found["value"]), wide.narrow(exact))
+        cases = [f"d/d{name}, {case}" for case in group.cases]
         expected = group.operands[subject.sources[name]].dtype.name
-        return check(
-            backend.to_numpy(gradient)[rows],
-            exact[rows],
-            bound[rows],
-            dtype=backend.dtype_name(gradient),
-            expected_dtype=expected,
-            names=[f"d/d{name}, {case}" for case, kept in zip(group.cases, rows, strict=True) if kept],
-        )
+        return _held_to(step, backend, gradient, exact, bound, expected, cases, rows)
+
+    def _compare_derived(
+        self, step: Step, backend: Backend, line: _Line, name: str | None, result: Array, way: str
+    ) -> Verdict:
+        """Hold a derivative of the value, or of the gradient with respect to an argument, to its bound."""
+        subject, group, number = line.subject, line.group, line.number
+        exact, bound = self.derived(subject, step.dtype, group.name, number)[name]
+        rows = _rows_with_gradient(wide.narrow(self.exact(subject, step.dtype, group.name, number)["value"]), exact)
+        expected = step.dtype if name is None else group.operands[subject.sources[name]].dtype.name
+        of = "along a line, " if name is None else f"d/d{name}, {way}"
+        cases = [of + case for case in _cases(group, number)]
+        return _held_to(step, backend, result, exact, bound, expected, cases, rows)
 
     def _make_groups(self, dtype: str) -> dict[str, Group]:
         kind = get_backend("numpy").dtype(dtype)
@@ -472,6 +530,30 @@ class _Bench:
                 found["gradients"] = {n: gradients[n] for n in contract.gradients}
                 found["gradients"]["bounds"] = {n: _fit(b, gradients[n].shape) for n, b in bounds.items()}
         return found
+
+    def _compute_derived(
+        self, subject: Subject, dtype: str, group_name: str, number: float | None
+    ) -> dict[str | None, tuple[Any, Any]]:
+        """The derivatives along a line of the value, under None, and of the gradients, each with its bound."""
+        group, working = self.groups(dtype)[group_name], working_precision(dtype)
+        operands = {k: _exact_operand(group.operands[source], working) for k, source in subject.sources.items()}
+        if number is not None:
+            operands["temperature"] = np.full_like(operands["temperature"], number)
+        directions = _direction(subject, group, number)
+        for name, v in directions.items():
+            operands[name] = Moving.along(operands[name], wide.widen(v, working))
+        options = {k: v for k, v in subject.options.items() if k not in ("labels_as", "reduction")}
+        u = subject.specification.contract.units(dtype)["u"]
+        with np.errstate(all="ignore"):
+            exact = subject.specification.reference(*operands.values(), **options)
+            g = group.operands["g"]
+            g = wide.widen(g if exact["value"].ndim == g.ndim else g[:, 0], working)
+            gradients = exact["gradients"](Moving.along(g, np.zeros_like(g)))
+            slopes = {None: exact["value"].slope} | {name: gradients[name].slope for name in directions}
+        # where the bound of the gradient is infinite the gradient jumps
+        bounds = self.exact(subject, dtype, group_name, None)["gradients"]["bounds"]
+        jumps = {None: 0.0} | {n: np.where(np.isinf(b).any(-1, keepdims=True), np.inf, 0) for n, b in bounds.items()}
+        return {n: (wide.narrow(slope.value), u * slope.error + jumps[n]) for n, slope in slopes.items()}
 
     def _compute_numpys(
         self, subject: Subject, precision: str, dtype: str, group_name: str, number: float | None
@@ -534,6 +616,66 @@ def _rows_with_gradient(value: Any, gradient: Any) -> Any:
     value, gradient = value.reshape(len(value), -1), gradient.reshape(len(value), -1)
     undefined = np.isinf(value).any(-1) & np.isnan(gradient).any(-1)
     return ~np.isnan(value).any(-1) & ~undefined
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A subject as a function of what it is differentiated in, and a line through the arguments."""
+
+    backend: Backend
+    subject: Subject
+    group: Group
+    number: float | None
+    names: tuple[str, ...]
+    fn: Callable[..., Array]
+    arrays: Sequence[Array]
+    cotangent: Array
+    tangents: Sequence[Array]
+
+    def gradient(self, *arrays: Array) -> Sequence[Array]:
+        """Gradients of the sum of the results times their cotangents."""
+        return self.backend.value_and_grad(lambda *arrays: (_total(self.fn(*arrays) * self.cotangent), ()), arrays)[2]
+
+    def slope(self, *arrays: Array) -> Array:
+        """The derivative of that sum along the line."""
+        parts = zip(self.gradient(*arrays), self.tangents, strict=True)
+        return functools.reduce(operator.add, [_total(part * v) for part, v in parts])
+
+
+def _direction(subject: Subject, group: Group, number: float | None) -> dict[str, np.ndarray[Any, Any]]:
+    """Where the arguments that a subject is differentiated in move; a number as temperature does not."""
+    rng = np.random.default_rng(SEED)
+    names = [name for name in subject.differentiable if number is None or name != "temperature"]
+    operands = {name: group.operands[subject.sources[name]] for name in names}
+    return {name: rng.standard_normal(x.shape).astype(x.dtype) for name, x in operands.items()}
+
+
+def _cases(group: Group, number: float | None) -> Sequence[str]:
+    return group.cases if number is None else [f"{c}, but T = {number:g} as a number" for c in group.cases]
+
+
+def _total(x: Array) -> Array:
+    """The sum of all entries, in float64 or float32: parts of several dtypes can be added."""
+    xp, backend = array_namespace(x), backend_of(x)
+    return xp.astype(xp.sum(x), backend.dtype(working_precision(backend.dtype_name(x))))
+
+
+def _held_to(
+    step: Step,
+    backend: Backend,
+    result: Array,
+    exact: Any,
+    bound: Any,
+    expected_dtype: str,
+    cases: Sequence[str],
+    rows: Any = ...,
+) -> Verdict:
+    """Hold some rows of a result to their bound, and all of it to a dtype and to the device of the step."""
+    device, dtype = backend.device_of(result), backend.dtype_name(result)
+    if device != step.device:
+        return Verdict(np.inf, f"device is {device}, expected {step.device}", 0)
+    actual, names = backend.to_numpy(result), list(np.asarray(cases, object)[rows])
+    return check(actual[rows], exact[rows], bound[rows], dtype=dtype, expected_dtype=expected_dtype, names=names)
 
 
 def _fit(bound: Any, shape: tuple[int, ...]) -> Any:
