@@ -30,9 +30,18 @@ def exponential_but_of_nan(x: Array, xp: Any) -> Array:
 
 
 class Reciprocal(NamedTuple):
-    """1/T, computed on the host from an ordinary number T. A tuple, so that compilers can trace what is in it."""
+    """1/T, computed on the host from an ordinary number T. See `is_numbers`."""
 
     value: Any
+
+
+def is_numbers(option: Any) -> bool:
+    """Whether an option is numbers that may be others at each call: a named tuple of them.
+
+    Natives that compile an eager call take what is in it as operands, so that other numbers do not compile again. The
+    body then sees the same named tuple with 0-d arrays in it.
+    """
+    return isinstance(option, tuple) and hasattr(option, "_fields")
 
 
 def is_limit(temperature: Any) -> bool:

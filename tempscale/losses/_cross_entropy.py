@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,15 @@ from tempscale.kernels.reductions import accurate_sum
 from tempscale.kernels.temperature import log_probability, scale
 
 REDUCTIONS = ("mean", "sum", "none")
+
+
+class Smoothing(NamedTuple):
+    """The number s of label smoothing, unless it is 0, where there is None. See `is_numbers`."""
+
+    share: Any
+    """s: for all classes together."""
+    rest: Any
+    """1 - s: for the label."""
 
 
 def _prepare(
@@ -59,12 +68,15 @@ def _prepare(
         check_logits(backend, logits, None, axis, "logits")
         if backend.dtype_name(labels) in INTEGERS:
             check_labels(backend, labels, logits.shape[axis], ignore_index, mean=reduction == "mean")
-    options = {"temperature": temperature, "label_smoothing": label_smoothing, "axis": axis}
+    if ignore_index is not None:  # an array, as what varies from call to call without being compiled in
+        ignore_index = backend.asarray(ignore_index, dtype=backend.dtype_name(labels), like=labels)
     return (logits, labels), {
-        **options,
+        "temperature": temperature,
+        "label_smoothing": Smoothing(float(label_smoothing), 1.0 - label_smoothing) if label_smoothing else None,
         "class_weights": class_weights,
         "ignore_index": ignore_index,
         "reduction": reduction,
+        "axis": axis,
     }
 
 
@@ -100,9 +112,9 @@ def _value(
     labels: Array,
     *,
     temperature: Any,
-    label_smoothing: float,
+    label_smoothing: Smoothing | None,
     class_weights: Array | None,
-    ignore_index: int | None,
+    ignore_index: Array | None,
     reduction: str,
     axis: int,
     xp: Any,
@@ -145,7 +157,7 @@ def _surprise(x: Array, q: Rows, total: Array, xp: Any) -> Array:
 
 
 def _of_classes_exactly(
-    q: Rows, labels: Array, smoothing: float, weights: Array | None, ignore_index: int | None, axis: int, xp: Any
+    q: Rows, labels: Array, smoothing: Any, weights: Array | None, ignore_index: Array | None, axis: int, xp: Any
 ) -> tuple[Array, Array]:
     index, valid = class_index(labels, q.x, axis, xp)
     total = log_of_total(q, axis, xp)
@@ -159,7 +171,7 @@ def _of_classes_exactly(
 
 
 def _of_probabilities_exactly(
-    q: Rows, labels: Array, smoothing: float, weights: Array | None, ignore_index: int | None, axis: int, xp: Any
+    q: Rows, labels: Array, smoothing: Any, weights: Array | None, ignore_index: Array | None, axis: int, xp: Any
 ) -> tuple[Array, Array]:
     target = _exact(labels, xp)
     if weights is not None:
@@ -170,15 +182,15 @@ def _of_probabilities_exactly(
 
 
 def _smoothed_exactly(
-    loss: Array, q: Rows, total: Array, smoothing: float, weights: Array | None, axis: int, xp: Any
+    loss: Array, q: Rows, total: Array, smoothing: Any, weights: Array | None, axis: int, xp: Any
 ) -> Array:
-    if not smoothing:
+    if smoothing is None:
         return loss
     terms = _surprise(q.x, q, total, xp)
     terms = exact_sum(terms if weights is None else _weighted(terms, weights, xp), axis, xp)
     count = xp.sum(xp.ones_like(q.x), axis=axis, keepdims=True)  # exact
-    share = smoothing / xp.astype(count, loss.dtype)
-    return exact_sum(xp.concat([_weighted(loss, 1.0 - smoothing, xp), terms * share], axis=axis), axis, xp)
+    share = smoothing.share / xp.astype(count, loss.dtype)
+    return exact_sum(xp.concat([_weighted(loss, smoothing.rest, xp), terms * share], axis=axis), axis, xp)
 
 
 def _reduce_exactly(loss: Array, weight: Array, reduction: str, axis: int, xp: Any) -> Array:
@@ -305,9 +317,9 @@ def _along(weights: Array, axis: int, rank: int, xp: Any) -> Array:
 def _of_classes(
     log_p: Array,
     labels: Array,
-    smoothing: float,
+    smoothing: Any,
     weights: Array | None,
-    ignore_index: int | None,
+    ignore_index: Array | None,
     axis: int,
     xp: Any,
 ) -> tuple[Array, Array]:
@@ -324,7 +336,7 @@ def _of_classes(
 
 
 def _without_ignored(
-    loss: Array, weight: Array, labels: Array, ignore_index: int | None, xp: Any
+    loss: Array, weight: Array, labels: Array, ignore_index: Array | None, xp: Any
 ) -> tuple[Array, Array]:
     if ignore_index is None:
         return loss, weight
@@ -335,9 +347,9 @@ def _without_ignored(
 def _of_probabilities(
     log_p: Array,
     labels: Array,
-    smoothing: float,
+    smoothing: Any,
     weights: Array | None,
-    ignore_index: int | None,
+    ignore_index: Array | None,
     axis: int,
     xp: Any,
 ) -> tuple[Array, Array]:
@@ -349,13 +361,13 @@ def _of_probabilities(
     return _smoothed(loss, log_p, smoothing, weights, axis, xp), accurate_sum(target, axis=axis)
 
 
-def _smoothed(loss: Array, log_p: Array, smoothing: float, weights: Array | None, axis: int, xp: Any) -> Array:
+def _smoothed(loss: Array, log_p: Array, smoothing: Any, weights: Array | None, axis: int, xp: Any) -> Array:
     """The loss under the target (1 - s) t + s / n: every class has a share of the mass."""
-    if not smoothing:
+    if smoothing is None:
         return loss
     terms = -log_p if weights is None else _weighted(-log_p, weights, xp)
     count = accurate_sum(xp.ones_like(log_p), axis=axis)
-    return _weighted(loss, 1.0 - smoothing, xp) + accurate_sum(terms, axis=axis) * (smoothing / count)
+    return _weighted(loss, smoothing.rest, xp) + accurate_sum(terms, axis=axis) * (smoothing.share / count)
 
 
 def _weighted(loss: Array, weight: Any, xp: Any) -> Array:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from tempscale.backend import Array
 from tempscale.kernels import exact, precision
+from tempscale.kernels.temperature import is_numbers
 
 
 @precision.differentiable.native("jax")
@@ -31,7 +32,7 @@ def _compiled(options: tuple[tuple[str, Any], ...]) -> Callable[..., Array]:
 
 @precision.reproducible.native("jax")
 def _reproducible(*arrays: Array, temperature: Any, **options: Any) -> Array:
-    named = {key: option for key, option in options.items() if isinstance(option, jax.Array)}
+    named = {key: option for key, option in options.items() if isinstance(option, jax.Array) or is_numbers(option)}
     static = tuple([(key, option) for key, option in options.items() if key not in named])
     with jax.enable_x64(True):
         # an operand, so that another number does not compile again

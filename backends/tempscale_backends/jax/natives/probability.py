@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from tempscale.backend import Array
 from tempscale.kernels import OPERATIONS
 from tempscale.kernels.reductions import accurate_sum, row_max_or_nan
-from tempscale.kernels.temperature import Reciprocal, exponential, exponential_but_of_nan, is_limit
+from tempscale.kernels.temperature import Reciprocal, exponential, exponential_but_of_nan, is_limit, is_numbers
 
 _TEMPERATURES = ("temperature", "q_temperature")
 
@@ -50,7 +50,7 @@ def _compiled(body: Any) -> Any:
         for key, value in options.items():
             if key in _TEMPERATURES and isinstance(value, float) and not is_limit(value):
                 traced[key] = Reciprocal(1.0 / value)
-            elif isinstance(value, jax.Array):
+            elif isinstance(value, jax.Array) or is_numbers(value):
                 traced[key] = value
             else:
                 static.append((key, value))

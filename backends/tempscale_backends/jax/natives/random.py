@@ -13,6 +13,7 @@ from tempscale.backend import Array
 from tempscale.kernels import threefry
 from tempscale.kernels.draws import DRAWS, rarely
 from tempscale.kernels.exact.quantiles import split_float
+from tempscale.kernels.temperature import is_numbers
 
 
 def _is_typed(key: Array) -> bool:
@@ -52,19 +53,18 @@ def _rarely(condition: Array, x: Array, *, instead: Callable[[], Array]) -> Arra
 
 
 def _compiled(body: Callable[..., Array]) -> Callable[..., Array]:
-    """Compile a body once per set of options."""
+    """Compile a body once per set of options; numbers that may vary from call to call go in as operands."""
 
     @functools.lru_cache(maxsize=1024)
     def for_options(options: tuple[tuple[str, Any], ...]) -> Callable[..., Array]:
-        def call(*arrays: Array) -> Array:
-            with jax.enable_x64(True):
-                return body(*arrays, xp=jnp, **dict(options))
-
-        return jax.jit(call)
+        return jax.jit(functools.partial(body, xp=jnp, **dict(options)))
 
     @functools.wraps(body)
     def native(*arrays: Array, **options: Any) -> Array:
-        return for_options(tuple(options.items()))(*arrays)
+        numbers = {name: option for name, option in options.items() if is_numbers(option)}
+        static = tuple([(name, option) for name, option in options.items() if name not in numbers])
+        with jax.enable_x64(True):
+            return for_options(static)(*arrays, **numbers)
 
     return native
 

@@ -13,6 +13,7 @@ from tensorflow.python.ops.parallel_for import pfor
 from tempscale.backend import Array
 from tempscale.kernels import exact, precision
 from tempscale_backends.tensorflow import namespace
+from tempscale_backends.tensorflow.operands import Named, as_operands, with_numbers
 
 
 @precision.differentiable.native("tensorflow")
@@ -35,13 +36,13 @@ if "Bitcast" not in pfor._pfor_converter_registry:
 
 
 @functools.lru_cache(maxsize=256)
-def _compiled(static: tuple[tuple[str, Any], ...], names: tuple[str, ...]) -> Callable[..., Array]:
+def _compiled(static: tuple[tuple[str, Any], ...], named: Named) -> Callable[..., Array]:
     """Trace once per set of options."""
 
-    def call(*tensors: Array) -> Array:
-        count = len(tensors) - len(names)
-        named = dict(zip(names, tensors[count:], strict=True))
-        return precision.reproducible.body(*tensors[:count], xp=namespace, **dict(static), **named)
+    def call(temperature: Array, *tensors: Array) -> Array:
+        arrays, options = with_numbers(tensors, named)
+        options |= {"temperature": temperature, **dict(static)}
+        return precision.reproducible.body(*arrays, xp=namespace, **options)
 
     compiled: Callable[..., Array] = tf.function(call, jit_compile=True, autograph=False)
     return compiled
@@ -50,10 +51,7 @@ def _compiled(static: tuple[tuple[str, Any], ...], names: tuple[str, ...]) -> Ca
 @precision.reproducible.native("tensorflow")
 def _reproducible(*arrays: Array, temperature: Any, **options: Any) -> Array:
     # an operand, so that another number does not compile again
-    operand = (
-        tf.cast(temperature, tf.float64) if hasattr(temperature, "shape") else tf.constant(temperature, tf.float64)
-    )
-    named = {key: option for key, option in options.items() if isinstance(option, (tf.Tensor, tf.Variable))}
-    static = tuple([(key, option) for key, option in options.items() if key not in named])
-    tensors = [tf.convert_to_tensor(x) for x in (*arrays, operand, *named.values())]
-    return _compiled(static, ("temperature", *named))(*tensors)
+    is_array = hasattr(temperature, "shape")
+    number = tf.cast(temperature, tf.float64) if is_array else tf.constant(temperature, tf.float64)
+    operands, named, static = as_operands(options, "float64")
+    return _compiled(static, named)(number, *[tf.convert_to_tensor(x) for x in (*arrays, *operands)])

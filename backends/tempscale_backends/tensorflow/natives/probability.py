@@ -30,9 +30,12 @@ from tempscale.kernels.reductions import (
 )
 from tempscale.kernels.temperature import Reciprocal, exponential, exponential_but_of_nan, is_limit
 from tempscale_backends.tensorflow import namespace
+from tempscale_backends.tensorflow.operands import Named, as_operands, with_numbers
 
 times_row.native("tensorflow")(times_row_accurately)
 minus_row.native("tensorflow")(minus_row_accurately)
+
+_TEMPERATURES = {"temperature", "q_temperature"}
 
 BLOCK, BLOCKS = 2**20, 16
 """Entries that are worked on at a time, and the most parts that an array is taken apart into."""
@@ -91,16 +94,10 @@ def _as_graph(body: Callable[..., Array]) -> Callable[..., Array]:
     """
 
     @functools.lru_cache(maxsize=256)
-    def graph_for(
-        options: tuple[tuple[str, Any], ...], names: tuple[str | tuple[str], ...], ranks: tuple[int, ...]
-    ) -> Callable[..., Array]:
+    def graph_for(options: tuple[tuple[str, Any], ...], names: Named, ranks: tuple[int, ...]) -> Callable[..., Array]:
         def call(*tensors: Array) -> Array:
-            operands = tensors[: len(tensors) - len(names)]
-            named = dict(options)
-            for name, tensor in zip(names, tensors[len(operands) :], strict=True):
-                # a number is a constant: a derivative with respect to it would be -inf * 0 at a masked entry
-                named |= {name: tensor} if isinstance(name, str) else {name[0]: Reciprocal(tf.stop_gradient(tensor))}
-            return body(*operands, xp=namespace, **named)
+            arrays, named = with_numbers(tensors, names)
+            return body(*arrays, xp=namespace, **named, **dict(options))
 
         graph: Callable[..., Array] = tf.function(call, autograph=False, reduce_retracing=True)
         return graph
@@ -108,22 +105,13 @@ def _as_graph(body: Callable[..., Array]) -> Callable[..., Array]:
     def native(*arrays: Array, **options: Any) -> Array:
         if not tf.executing_eagerly():
             return body(*arrays, xp=namespace, **options)
-        # flat tensors by position: TensorFlow takes longer over structures and keywords than over the graph
-        tensors: list[Array] = list(arrays)
-        names: list[str | tuple[str]] = []
-        static: list[tuple[str, Any]] = []
-        for key, value in options.items():
-            if key.endswith("temperature") and isinstance(value, float) and not is_limit(value):
-                tensors.append(tf.constant(1.0 / value, working_dtype(arrays[0])))
-                names.append((key,))  # the reciprocal of the option
-            elif isinstance(value, (tf.Tensor, tf.Variable)):
-                tensors.append(value)
-                names.append(key)
-            else:
-                static.append((key, value))
-        tensors = [tf.convert_to_tensor(x) for x in tensors]
+        for name in _TEMPERATURES & options.keys():
+            if isinstance(options[name], float) and not is_limit(options[name]):
+                options[name] = Reciprocal(1.0 / options[name])
+        operands, names, static = as_operands(options, working_dtype(arrays[0]))
+        tensors = [tf.convert_to_tensor(x) for x in (*arrays, *operands)]
         ranks = tuple([x.shape.rank for x in tensors])
-        return graph_for(tuple(static), tuple(names), ranks)(*tensors)
+        return graph_for(static, names, ranks)(*tensors)
 
     return native
 

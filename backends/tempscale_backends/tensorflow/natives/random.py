@@ -16,6 +16,7 @@ from tempscale.kernels import threefry
 from tempscale.kernels.draws import DRAWS, rarely
 from tempscale.kernels.exact.quantiles import split_float
 from tempscale_backends.tensorflow import namespace
+from tempscale_backends.tensorflow.operands import Named, as_operands, with_numbers
 
 
 def _rotate_left(x: Array, places: int) -> Array:
@@ -55,24 +56,28 @@ def _rarely(condition: Array, x: Array, *, instead: Callable[[], Array]) -> Arra
 
 
 def _compiled(body: Callable[..., Array]) -> Callable[..., Array]:
-    """Compile a body once per set of options and kind of arguments.
+    """Compile a body once per set of options and kind of arguments; numbers that may vary go in as operands.
 
     A `tf.function` finds out for itself what it is called with, and takes several times as long as what it finds.
     """
 
     @functools.lru_cache(maxsize=1024)
-    def for_arguments(kinds: tuple[tf.TensorSpec, ...], options: tuple[tuple[str, Any], ...]) -> Callable[..., Array]:
-        def call(*arrays: Array) -> Array:
-            return body(*arrays, xp=namespace, **dict(options))
+    def for_arguments(
+        kinds: tuple[tf.TensorSpec, ...], numbers: Named, options: tuple[tuple[str, Any], ...]
+    ) -> Callable[..., Array]:
+        def call(*tensors: Array) -> Array:
+            arrays, named = with_numbers(tensors, numbers)
+            return body(*arrays, xp=namespace, **named, **dict(options))
 
         compiled = tf.function(call, jit_compile=True, autograph=False)
         return cast("Callable[..., Array]", compiled.get_concrete_function(*kinds))
 
     @functools.wraps(body)
     def native(*arrays: Array, **options: Any) -> Array:
-        tensors = [tf.convert_to_tensor(x) for x in arrays]
+        operands, numbers, static = as_operands(options, "float64")
+        tensors = [tf.convert_to_tensor(x) for x in (*arrays, *operands)]
         kinds = tuple([tf.TensorSpec(x.shape, x.dtype) for x in tensors])
-        return for_arguments(kinds, tuple(options.items()))(*tensors)
+        return for_arguments(kinds, numbers, static)(*tensors)
 
     return native
 
