@@ -17,6 +17,9 @@ from tempscale._mistakes import shown
 from tempscale.backend import FLOATS, Array, Backend
 from tempscale.kernels import threefry
 
+LARGEST_POWER = {"float16": 2.0**15, "bfloat16": 2.0**127, "float32": 2.0**127, "float64": 2.0**1023}
+"""The largest power of two of each dtype; twice as much is infinite."""
+
 _KEY_DTYPES = ("int32", "uint32", "int64")
 
 
@@ -118,7 +121,10 @@ def as_array(backend: Backend, x: Any, like: Array, name: str) -> Array:
 
 def float_bound(backend: Backend, value: Any, dtype: str, like: Array, shape: tuple[int, ...], name: str) -> Array:
     if is_number(value):
-        return backend.asarray(as_number(value, name), dtype=dtype, like=like)
+        number = as_number(value, name)
+        if not abs(number) < 2.0 * LARGEST_POWER[dtype]:
+            raise ValueError(f"{name} is {number}, expected a finite number that {dtype} can hold")
+        return backend.asarray(number, dtype=dtype, like=like)
     value = as_array(backend, value, like, name)
     if backend.dtype_name(value) not in FLOATS + INTEGERS:
         raise TypeError(f"{name} is {described(backend, value)}, expected real numbers")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from tempscale._core.arguments import as_number
 from tempscale._core.operation import INJECTED
@@ -14,7 +14,7 @@ from tempscale.kernels import threefry
 from tempscale.kernels.draws import draw, in_blocks
 from tempscale.kernels.exact import quantiles
 from tempscale.random._arguments import Key, check_order, drawn
-from tempscale.random._uniform import _open_unit, _rounded
+from tempscale.random._uniform import _open_unit, _rounded, _without_subnormal
 
 
 @in_words
@@ -61,18 +61,25 @@ def truncated_normal(
     Parameters
     ----------
     lower, upper : float
-        Numbers with lower < upper; infinite ones will do. They must leave a part between -8 and 8.
+        Numbers with lower < upper, however far out; infinite ones will do.
 
     Returns
     -------
     array
-        Quantiles as in `normal`, of u scaled to the probabilities of the bounds; never outside the bounds as rounded to
-        `dtype`. The same bits on every framework; not those of `jax.random.truncated_normal`.
+        Quantiles as in `normal`, of u scaled to the probabilities of the bounds, in the tail that is nearer; never
+        outside the bounds as rounded to `dtype`. The same bits on every framework; not those of
+        `jax.random.truncated_normal`.
 
     Raises
     ------
     TypeError, ValueError
-        If a bound is no number, or they are out of order or too far out.
+        If a bound is no number, or they are out of order.
+
+    Notes
+    -----
+    The error in float64 is at most 4e-12 of the result and 1e-11 of the distance of the bounds. Beyond 36 standard
+    deviations it is the logarithm of a probability that is scaled, and between bounds so close that the density is a
+    straight line the distance itself.
 
     Examples
     --------
@@ -82,27 +89,74 @@ def truncated_normal(
     """
     lower, upper = as_number(lower, "lower"), as_number(upper, "upper")
     check_order(lower, upper, "lower", "upper")
-    if lower >= 8 or upper <= -8:
-        raise ValueError(f"between {lower} and {upper} there is nothing within 8 standard deviations of the mean")
-    return drawn(_truncated_normal, key, shape, dtype, like, bounds=(lower, upper))
+    case, numbers = _interval(lower, upper)
+    return drawn(_truncated_normal, key, shape, dtype, like, case=case, numbers=numbers)
+
+
+class Interval(NamedTuple):
+    """Numbers of an interval that is in the lower tail, if need be reflected: `first` is not nearer to 0 than `last`.
+
+    What `start` and `part` are depends on the case.
+
+    middle, low: the probability below the interval, and its own; "low" if it is less than 2^-53 somewhere
+    far: the probability below the interval as a part of that below `last`, and what is left of 1
+    narrow: a quarter of the distance times the sum of the bounds, and the distance
+    """
+
+    first: Any
+    last: Any
+    sign: Any
+    """-1 if it is reflected."""
+    start: Any
+    part: Any
+    g: Any
+    """1 / last^2, for the case "far"."""
+
+
+_Case = Literal["middle", "low", "far", "narrow"]
+
+
+def _interval(lower: float, upper: float) -> tuple[_Case, Interval]:
+    sign = -1.0 if lower + upper > 0 else 1.0
+    first, last = sorted((sign * lower, sign * upper))
+    width = last - first
+    if width < 2.0**-16 and -first * width < 2.0**-26:  # where the density is a straight line
+        return "narrow", Interval(first, last, sign, -0.25 * (first + last) * width, width, 0.0)
+    if last <= -quantiles.FAR:
+        fall = 0.5 * width * (first + last) + _log_mills(-first) - _log_mills(-last)
+        return "far", Interval(first, last, sign, math.exp(fall), -math.expm1(fall), 1.0 / last / last)
+    start, end = [0.5 * math.erfc(-bound * 0.5**0.5) for bound in (first, last)]
+    case: _Case = "low" if start + (end - start) * 2.0**-53 < 2.0**-53 else "middle"
+    return case, Interval(first, last, sign, start, end - start, 0.0)
+
+
+def _log_mills(x: float) -> float:
+    """Logarithm of the upper tail over the density, for x >= `FAR`."""
+    q = 1.0 / x / x
+    return math.log1p(-q * (1 - 3 * q * (1 - 5 * q * (1 - 7 * q)))) - math.log(x)
 
 
 @draw
 def _truncated_normal(
-    key: Array, /, *, bounds: tuple[float, float], shape: tuple[int, ...], dtype: str, xp: Any = INJECTED
+    key: Array, /, *, case: _Case, numbers: Interval, shape: tuple[int, ...], dtype: str, xp: Any = INJECTED
 ) -> Array:
-    lower, upper = bounds
-    # on the side where probabilities are small, and therefore precise
-    sign = -1.0 if lower + upper > 0 else 1.0
-    first, last = sorted((sign * lower, sign * upper))
-    start, end = [0.5 * math.erfc(-bound * 0.5**0.5) for bound in (first, last)]
+    first, last, sign, start, part, g = numbers
 
     def quantile(u: Array) -> Array:
-        within = xp.abs(u * (end - start)) + start
-        z = quantiles.normal_quantile(_between(within, 2.0**-53, 1.0 - 2.0**-53, xp), xp)
-        return _between(z, first, last, xp) * sign
+        # not absolute values: LLVM takes them away where factors are positive constants, and contracts what is left
+        if case == "narrow":
+            u = u * (1.0 + xp.minimum(start * (1.0 - u), xp.ones_like(u)))
+            return first + xp.minimum(u * part, xp.ones_like(u))
+        within = xp.minimum(u * part, xp.ones_like(u)) + start
+        if case == "far":
+            return -quantiles.far_quantile(-quantiles.log(within, xp), -last, g, xp)
+        within = xp.minimum(within, xp.full_like(within, 1.0 - 2.0**-53))
+        return (quantiles.lower_quantile if case == "low" else quantiles.normal_quantile)(within, xp)
 
-    return _quantile(quantile, key, shape, dtype, xp)
+    def truncated(u: Array) -> Array:
+        return _without_subnormal(_between(quantile(u), first, last, xp), dtype, xp) * sign
+
+    return _quantile(truncated, key, shape, dtype, xp)
 
 
 @in_words

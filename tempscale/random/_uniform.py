@@ -8,12 +8,14 @@ from typing import Any
 from tempscale._core.arguments import as_number
 from tempscale._core.checks import check_probabilities, checking
 from tempscale._core.dispatch import backend_of, is_number
+from tempscale._core.dtypes import SMALLEST_NORMAL
 from tempscale._core.operation import INJECTED
 from tempscale._mistakes import in_words
 from tempscale.backend import FLOATS, Array
 from tempscale.kernels import threefry
-from tempscale.kernels.draws import draw, in_blocks, random_bits
+from tempscale.kernels.draws import draw, in_blocks, random_bits, rarely
 from tempscale.random._arguments import (
+    LARGEST_POWER,
     Key,
     as_array,
     as_dtype,
@@ -78,18 +80,20 @@ def uniform(
     Parameters
     ----------
     minval, maxval : float or array, default 0 and 1
-        Bounds, rounded to `dtype`; arrays must broadcast to `shape`. The result may be `maxval`, by rounding.
+        Bounds, rounded to `dtype`; arrays must broadcast to `shape`. The result may be `maxval`, by rounding. Where
+        an array has a bound that is not finite, the result is one of the bounds or NaN.
 
     Returns
     -------
     array
         A multiple m of 2^-23 (float32: the top bits of a word; 2^-52, 2^-10 and 2^-7 for float64, float16 and
-        bfloat16), between bounds ``m * (maxval - minval) + minval``, rounded once; for float64 twice.
+        bfloat16), between bounds ``m * (maxval - minval) + minval``, rounded once; for float64 twice. What is subnormal
+        in the working precision (below 2^-126, or 2^-1022 for float64) counts as 0.
 
     Raises
     ------
     TypeError, ValueError
-        If numbers have minval >= maxval.
+        If numbers have minval >= maxval, or are not finite in `dtype`.
 
     Examples
     --------
@@ -119,9 +123,14 @@ def _uniform_between(
 ) -> Array:
     wide = backend_of(key).dtype("float64")
     u = xp.astype(xp.reshape(_unit(key, math.prod(shape), dtype, xp), shape), wide)
-    span = xp.astype(xp.maximum(high - low, xp.zeros_like(low)), wide)
-    # the product is exact for the narrower dtypes; for float64 the absolute value keeps compilers from an FMA
-    return xp.maximum(_rounded(xp.abs(u * span) + xp.astype(low, wide), dtype, xp), low)
+    low, high = [_without_subnormal(bound, dtype, xp) for bound in (low, high)]
+    # two bounds may be further apart than the largest number: then it is halves that are drawn
+    near = xp.abs(high * 0.5 - low * 0.5) < LARGEST_POWER[dtype]
+    unit = xp.where(near, xp.ones_like(low), xp.full_like(low, 0.5))
+    span = xp.astype(xp.maximum(high * unit - low * unit, xp.zeros_like(low)), wide)
+    # the product is exact for the narrower dtypes; for float64 the minimum, which is it, keeps compilers from an FMA
+    drawn = (xp.minimum(u * span, span) + xp.astype(low * unit, wide)) / xp.astype(unit, wide)
+    return xp.maximum(_rounded(_without_subnormal(drawn, dtype, xp), dtype, xp), low)
 
 
 def _unit(key: Array, count: int, dtype: str, xp: Any) -> Array:
@@ -149,7 +158,7 @@ def _unit_of_pairs(high: Array, low: Array, xp: Any) -> Array:
 
 @in_words
 def bernoulli(key: Key | Array, p: float | Array = 0.5, shape: Any = None, *, like: Array | None = None) -> Array:
-    """Draw booleans that are True with probability p: ``uniform(key) < p``.
+    """Draw booleans that are True with probability p: ``u < p`` for a uniform u of 64 bits.
 
     Parameters and errors that are not listed: see `tempscale.random`.
 
@@ -164,7 +173,9 @@ def bernoulli(key: Key | Array, p: float | Array = 0.5, shape: Any = None, *, li
     Returns
     -------
     array of bool
-        As `jax.random.bernoulli` for a number p.
+        The high bits of u are those of `uniform`; the next ones decide where these are as near to p as they can be,
+        which is once in 2^23 (for float64 2^52). Else it is what `jax.random.bernoulli` gives for a number p. The
+        probability is p rounded up to a multiple of 2^-64.
 
     Raises
     ------
@@ -195,7 +206,10 @@ def bernoulli(key: Key | Array, p: float | Array = 0.5, shape: Any = None, *, li
 @draw
 def _bernoulli(key: Array, p: Array, /, *, shape: tuple[int, ...], dtype: str, xp: Any = INJECTED) -> Array:
     u = xp.reshape(_unit(key, math.prod(shape), dtype, xp), shape)
-    return u < xp.astype(p, u.dtype)
+    p = xp.astype(p, u.dtype)
+    spacing = 2.0**-52 if dtype == "float64" else 2.0**-23
+    below = u < p
+    return rarely(below & (p < u + spacing), below, instead=lambda: _below(p, key, shape, dtype == "float64", xp))
 
 
 def _open_unit(words: tuple[Array, ...], xp: Any) -> Array:
@@ -211,3 +225,17 @@ def _rounded(x: Array, dtype: str, xp: Any) -> Array:
         return x
     x = xp.astype(x, backend.dtype("float32"))
     return x if dtype == "float32" else xp.astype(x, backend.dtype(dtype))
+
+
+def _without_subnormal(x: Array, dtype: str, xp: Any) -> Array:
+    """Return 0 for what is subnormal in the working precision of a dtype, as some compilers do in any case."""
+    least = SMALLEST_NORMAL["float64" if dtype == "float64" else "float32"]
+    return xp.where(xp.abs(x) < least, xp.zeros_like(x), x)
+
+
+def _below(p: Array, key: Array, shape: tuple[int, ...], of_pairs: bool, xp: Any) -> Array:
+    """Return whether 64 bits are less than p * 2^64: exactly, because what is subtracted is near p, or more than it."""
+    y0, y1 = [xp.reshape(y, shape) for y in threefry.pairs(key, count=math.prod(shape))]
+    high = y0 if of_pairs else xp.bitwise_xor(y0, y1)  # the top bits of `uniform`; y1 does not depend on either
+    rest = xp.astype(p, backend_of(key).dtype("float64")) - threefry.to_float64(high, xp) * 2.0**-32
+    return threefry.to_float64(y1, xp) * 2.0**-32 < rest * 2.0**32
