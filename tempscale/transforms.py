@@ -15,7 +15,7 @@ import numpy as np
 
 from tempscale._core.arguments import as_flag, as_function, as_integer, as_integers
 from tempscale._core.dispatch import DEFAULT, is_number, owner_of, resolve, unwrap
-from tempscale._core.registry import get_backend, loaded, stands_for
+from tempscale._core.registry import get_backend, loaded, stands_for, with_code_of_its_own
 from tempscale._core.trees import Structure, flatten
 from tempscale._mistakes import in_words, shown
 from tempscale.backend import FLOATS, Array, Backend
@@ -26,6 +26,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 COMPLEX = ("complex64", "complex128")
+PROGRAMS = 256
+"""Most structures and sets of numbers that a function is kept compiled for; the least recently used goes first."""
 ARRAY = "an array"  # the same object wherever a leaf is one
 
 
@@ -80,6 +82,7 @@ def value_and_grad(
     if not numbers:
         raise ValueError("argnums is empty, expected at least one argument to differentiate with respect to")
 
+    @with_code_of_its_own
     @functools.wraps(as_function(fn, "fn"))
     def call(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         backend, args, kwargs = _bind(args, kwargs)
@@ -135,6 +138,7 @@ def grad(fn: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool
     """
     both = value_and_grad(fn, argnums, has_aux)
 
+    @with_code_of_its_own
     @functools.wraps(fn)
     def call(*args: Any, **kwargs: Any) -> Any:
         value, gradient = both(*args, **kwargs)
@@ -175,7 +179,10 @@ def jit(fn: Callable[P, R]) -> Callable[P, R]:
     >>> step({"x": numpy.asarray([1.0, 2.0])})
     {'x': array([2., 4.])}
     """
-    compiled: dict[Any, _Compiled] = {}
+
+    @functools.lru_cache(maxsize=PROGRAMS)
+    def compiled(name: str, structure: Structure, constants: tuple[Any, ...], types: tuple[type, ...]) -> _Compiled:
+        return _Compiled(get_backend(name), fn, structure, constants)
 
     @functools.wraps(as_function(fn, "fn"))
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -190,10 +197,8 @@ def jit(fn: Callable[P, R]) -> Callable[P, R]:
         if not backend.compilers:
             return fn(*given, **named)  # the same arguments, but for Keras variables
         # 1 == 1.0 == True, but they are not the same program
-        key = (backend.name, parts.structure, parts.constants, tuple(map(type, parts.constants)))
-        if key not in compiled:
-            compiled[key] = _Compiled(backend, fn, parts.structure, parts.constants)
-        result: R = compiled[key](parts.arrays)
+        program = compiled(backend.name, parts.structure, parts.constants, tuple(map(type, parts.constants)))
+        result: R = program(parts.arrays)
         return result
 
     return call
@@ -237,6 +242,7 @@ def vmap(fn: Callable[..., Any], in_axes: Any = 0, out_axes: int = 0) -> Callabl
     """
     out_axes, in_axes = as_integer(out_axes, "out_axes"), _as_in_axes(in_axes)
 
+    @with_code_of_its_own
     @functools.wraps(as_function(fn, "fn"))
     def call(*args: Any, **kwargs: Any) -> Any:
         backend, args, kwargs = _bind(args, kwargs)

@@ -13,7 +13,7 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from tempscale._core.arguments import as_function
 from tempscale._core.dispatch import DEFAULT, complete, resolve
-from tempscale._core.registry import get_backend, loaded
+from tempscale._core.registry import get_backend, loaded, with_code_of_its_own
 from tempscale._mistakes import Call
 from tempscale.backend import Backend
 from tempscale.contracts import Contract, Specification
@@ -151,6 +151,7 @@ def _make_operation(
         assert run_in is not None
         return run_in(precision, backend, implementation(backend), args, kwargs)
 
+    @with_code_of_its_own
     @functools.wraps(body)
     def operation(*args: Any, **kwargs: Any) -> Any:
         try:

@@ -6,12 +6,14 @@ parties') or from `register_backend`. Nothing here imports a framework before it
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import sys
 import threading
+import types
 from collections.abc import Callable, Collection
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from tempscale.backend import Backend, BackendEntry, BackendUnavailableError, missing_members
 
@@ -41,6 +43,15 @@ def constant_while_tracing(fn: _F) -> _F:
     fn._dynamo_marked_constant = True  # type: ignore[attr-defined]
     fn.autograph_info__ = {}  # type: ignore[attr-defined]
     return fn
+
+
+def with_code_of_its_own(fn: _F) -> _F:
+    """Copy a plain function: torch.compile limits compilations per code object, which closures share."""
+    if not isinstance(fn, types.FunctionType):
+        return fn
+    copy = types.FunctionType(fn.__code__.replace(), fn.__globals__, fn.__name__, fn.__defaults__, fn.__closure__)
+    copy.__kwdefaults__ = fn.__kwdefaults__
+    return cast("_F", functools.update_wrapper(copy, fn))
 
 
 def on_change(listener: Callable[[], None]) -> None:

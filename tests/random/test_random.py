@@ -237,8 +237,10 @@ def test_draws_ask_for_no_more_than_the_array_api_standard(name, strict):
             stats.truncnorm(5, math.inf),
         ),
         (lambda key, shape, dtype: random.truncated_normal(key, -9, -4, shape, dtype), stats.truncnorm(-9, -4)),
+        (lambda key, shape, dtype: random.truncated_normal(key, 7.9, 9, shape, dtype), stats.truncnorm(7.9, 9)),
+        (lambda key, shape, dtype: random.truncated_normal(key, -31, -30, shape, dtype), stats.truncnorm(-31, -30)),
     ],
-    ids=["uniform", "normal", "exponential", "gumbel", "truncated", "right tail", "left tail"],
+    ids=["uniform", "normal", "exponential", "gumbel", "truncated", "right tail", "left tail", "8 sd", "30 sd"],
 )
 def test_draws_are_distributed_by_their_cdf(draw, distribution, dtype):
     drawn = draw(KEY, (2 * 10**5,), dtype).astype(np.float64)
@@ -261,6 +263,85 @@ def test_float32_draws_are_quantiles_rounded_once(draw, quantile):
         exact = np.array([float(quantile(mp, u)) for u in us])
     drawn = draw(KEY, (300,))
     assert np.max(np.abs(drawn - exact) / np.spacing(np.abs(drawn))) < 0.501
+
+
+INTERVALS = [
+    *[(-1.0, 2.5), (-math.inf, math.inf), (0.0, 38.0), (-3.0, 30.0), (-30.0, 40.0)],
+    *[(5.0, math.inf), (7.9, 9.0), (30.0, math.inf), (-31.0, -30.0), (35.999, 36.5)],
+    *[(36.0, math.inf), (-50.0, -40.0), (1e3, 1e3 + 1e-3)],
+    *[(1e-20, 2e-20), (-1e-6, 1e-6), (-9e-5, 3e-5), (1.0, 1.0 + 1e-7), (30.0, 30.0 + 1e-9), (500.0, 500.0 + 1e-10)],
+]
+
+
+@pytest.mark.parametrize(("lower", "upper"), INTERVALS)
+def test_truncated_normal_is_the_quantile_however_far_out_or_narrow(lower, upper):
+    import mpmath as mp
+
+    drawn = random.truncated_normal(KEY, lower, upper, (15,), "float64")
+    assert len(set(drawn)) > 12
+    with mp.workdps(60):
+        sign = -1 if lower + upper > 0 else 1  # the lower tail is the nearer one
+        first, last = sorted((sign * mp.mpf(lower), sign * mp.mpf(upper)))
+        below = [mp.erfc(-x / mp.sqrt(2)) / 2 if mp.isfinite(x) else mp.mpf(x > 0) for x in (first, last)]
+        for x, word in zip(sign * drawn, random.bits(KEY, (15,), "uint64") >> np.uint64(12), strict=True):
+            u = (mp.mpf(int(word)) + 0.5) / 2**52
+            x = mp.mpf(float(x))
+            probability = mp.erfc(-x / mp.sqrt(2)) / 2
+            error = abs(probability - below[0] - u * (below[1] - below[0])) / mp.npdf(x)
+            assert error <= 4e-12 * abs(x) + (1e-11 * (last - first) if mp.isfinite(last - first) else 0)
+
+
+TAILS = {
+    "middle": (-3.0, 5.0),
+    "low": (7.9, 9.0),
+    "far": (40.0, 41.0),
+    "narrow": (1.0, 1.0 + 2.0**-30),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_truncated_normal_has_the_same_bits_everywhere_in_the_tails(backend, dtype):
+    with backend.allowing(dtype):
+        for case, bounds in TAILS.items():
+            assert random._interval(*bounds)[0] == case
+            drawn = tempscale.to_numpy(random.truncated_normal(KEY, *bounds, (N // 10,), dtype, like=like(backend)))
+            np.testing.assert_array_equal(drawn, random.truncated_normal(KEY, *bounds, (N // 10,), dtype))
+
+
+def test_bounds_of_float64_that_are_compiled_in_give_the_same_bits(jax):
+    def draw(key):
+        return random.truncated_normal(key, -1.0, 2.5, (N,), "float64")
+
+    with jax.enable_x64(True):
+        np.testing.assert_array_equal(jax.jit(draw)(np.asarray(KEY)), draw(np.asarray(KEY)))
+
+
+@pytest.mark.parametrize("p", [1e-10, 2.0**-40])
+def test_bernoulli_with_a_tiny_probability_is_hardly_ever_true(p):
+    assert random.bernoulli(KEY, p, (2**25,)).sum() == 0  # by a uniform number of 23 bits there would be 4
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_bernoulli_compares_64_bits(backend, dtype):
+    with backend.allowing(dtype):
+        key = tempscale.convert(np.asarray(KEY), like=like(backend))
+        high, low = [tempscale.to_numpy(y).astype(np.uint32) for y in threefry.pairs(key, count=9)]
+        high = high if dtype == "float64" else high ^ low
+        words = [int(h) << 32 | int(w) for h, w in zip(high, low, strict=True)]
+        p = np.array([word * 2.0**-64 for word in words], dtype)
+        drawn = tempscale.to_numpy(random.bernoulli(key, backend.asarray(p)))
+    assert drawn.tolist() == [word < int(float(q) * 2**64) for word, q in zip(words, p, strict=True)]
+
+
+def test_uniform_between_huge_and_tiny_bounds_is_the_same_everywhere():
+    huge = same_everywhere(lambda like: random.uniform(KEY, (N,), minval=-3e38, maxval=3e38, like=like))
+    assert stats.kstest(huge.astype(np.float64) / 6e38, stats.uniform(-0.5, 1.0).cdf).pvalue > 0.01
+    half = same_everywhere(lambda like: random.uniform(KEY, (N,), "float16", -6e4, 6e4, like=like))
+    assert np.isfinite(half).all()
+    assert abs(half.astype(np.float64).mean()) < 500
+    tiny = same_everywhere(lambda like: random.uniform(KEY, (N,), minval=0.0, maxval=2.0**-125, like=like))
+    assert 0.49 < np.mean(tiny == 0) < 0.51  # what would be subnormal
+    assert same_everywhere(lambda like: random.uniform(KEY, (9,), maxval=1e-40, like=like)).tolist() == [0.0] * 9
 
 
 def test_the_logarithm_is_right_to_three_ulp_where_draws_need_it():

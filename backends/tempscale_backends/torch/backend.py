@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-import types
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch.autograd import forward_ad
 
+from tempscale._core.registry import with_code_of_its_own
 from tempscale.backend import Array, ArrayFunction, Backend, ForwardRule, ReverseRule
 from tempscale_backends.torch import natives as natives
 
@@ -27,13 +28,52 @@ _DTYPES = {
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 
-def _with_code_of_its_own(fn: ArrayFunction) -> ArrayFunction:
-    """Copy a plain function: torch.compile limits recompilations per code object, which closures share."""
-    if not isinstance(fn, types.FunctionType):
-        return fn
-    copy = types.FunctionType(fn.__code__.replace(), fn.__globals__, fn.__name__, fn.__defaults__, fn.__closure__)
-    copy.__kwdefaults__ = fn.__kwdefaults__
-    return copy
+COPIES = 32
+"""Most kinds of arguments that a function is kept compiled for, each with up to `recompile_limit` variants."""
+
+
+class _Compiled:
+    """A function compiled in a copy for each kind of arguments, the least recently used of which is dropped.
+
+    Of one code object torch.compile makes no more than `recompile_limit` variants (8), and then fails for good. Shapes
+    that differ in size alone share one. Should a copy come to its limit all the same, another takes its place.
+    """
+
+    def __init__(self, fn: ArrayFunction, dynamic: bool | None) -> None:
+        self.fn, self.dynamic = fn, dynamic
+        self.copies: dict[Any, tuple[ArrayFunction, ArrayFunction]] = {}
+        """The copy and its compiled form for each kind, the one last used at the end."""
+        self.lock = threading.Lock()
+
+    def __call__(self, *arrays: Array) -> Any:
+        kind = torch.is_grad_enabled(), *[_kind(x) for x in arrays]
+        try:
+            return self._compiled_for(kind)(*arrays)
+        except torch._dynamo.exc.FailOnRecompileLimitHit:
+            return self._compiled_for(kind, anew=True)(*arrays)
+
+    def _compiled_for(self, kind: Any, *, anew: bool = False) -> ArrayFunction:
+        with self.lock:
+            found = self.copies.pop(kind, None)
+            if anew and found:
+                _forget(found[0])
+            if anew or not found:
+                copy = with_code_of_its_own(self.fn)
+                found = copy, torch.compile(copy, fullgraph=True, dynamic=self.dynamic)
+            self.copies[kind] = found
+            if len(self.copies) > COPIES:
+                _forget(self.copies.pop(next(iter(self.copies)))[0])
+            return found[1]
+
+
+def _forget(fn: ArrayFunction) -> None:
+    """Drop what is compiled of a function: it hangs on the code object, which Dynamo does not let go of."""
+    torch._dynamo.eval_frame.remove_from_cache(fn)
+
+
+def _kind(x: Array) -> tuple[Any, ...]:
+    """Return what torch.compile makes a variant for: sizes 0 and 1 are constants to it, other sizes need not be."""
+    return x.dtype, x.device, x.requires_grad, x.is_contiguous(), *[min(n, 2) for n in x.shape]
 
 
 class _Custom(torch.autograd.Function):
@@ -231,11 +271,11 @@ class TorchBackend(Backend):
     def jit(self, fn: ArrayFunction, *, compiler: str | None = None, unknown_dims: bool = False) -> ArrayFunction:
         if torch.compiler.is_compiling():
             return fn  # it becomes part of what is being compiled
-        compiled: ArrayFunction = torch.compile(_with_code_of_its_own(fn), fullgraph=True, dynamic=unknown_dims or None)
+        compiled = _Compiled(fn, unknown_dims or None)
 
         def call(*arrays: Array) -> Any:
-            # torch.func cannot transform what is compiled; inside one of its transforms it is `fn` itself
-            inside = not torch.compiler.is_compiling() and torch._C._functorch.peek_interpreter_stack() is not None
+            # torch.func cannot transform what is compiled; inside its transforms, and a compiler, it is `fn` itself
+            inside = torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None
             return fn(*arrays) if inside else compiled(*arrays)
 
         return call

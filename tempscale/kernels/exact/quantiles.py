@@ -128,6 +128,7 @@ def far_quantile(e: Array, near: Any, g: Any, xp: Any) -> Array:
     whose next term is at most 74 g^4 r. Divided by r, the right side is 1 and what hardly depends on r: a second
     round brings r to within 1e-13 of itself.
     """
+    g = xp.full_like(e, g)  # an array: PyTorch divides a number by multiplying with a reciprocal
     whole = 2.0 * g * e
     r = whole
     for _ in range(2):
