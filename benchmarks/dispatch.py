@@ -53,6 +53,18 @@ def overheads(x: object) -> dict[str, tuple[Callable[[], object], Callable[[], o
     }
 
 
+def new_number_milliseconds(name: str) -> float:
+    """What another label smoothing and other bounds cost in an eager call, over those of the call before."""
+    x, labels = [tempscale.get_backend(name).asarray(a) for a in (np.ones((8, 100), np.float32), np.zeros(8, np.int32))]
+
+    def call(s: float) -> None:
+        tempscale.to_numpy(tempscale.cross_entropy(x, labels, label_smoothing=s))
+        tempscale.to_numpy(tempscale.random.truncated_normal(tempscale.random.key(0), -s, 1.0, (9,), like=x))
+
+    new = iter(np.linspace(0.1, 0.9, 1000).tolist())
+    return 1e3 * (seconds_per_call(lambda: call(next(new)), calls=20) - seconds_per_call(lambda: call(0.05), calls=20))
+
+
 def import_milliseconds(module: str) -> float:
     """Median time of a fresh interpreter that imports a module, from eleven."""
     code = f"import time; t = time.perf_counter(); import {module}; print(time.perf_counter() - t)"
@@ -69,6 +81,9 @@ def main() -> None:
     for name, (through, direct) in overheads(x).items():
         cost = seconds_per_call(through, calls=20_000) - seconds_per_call(direct, calls=20_000)
         print(f"{name:40}{1e6 * cost:14.2f}")
+    print(f"\n{'another number over the same one':40}{'milliseconds':>14}")
+    for name in ("numpy", "torch", "tensorflow", "jax"):
+        print(f"{name:40}{new_number_milliseconds(name):14.2f}")
     alone, both = import_milliseconds("numpy"), import_milliseconds("tempscale")
     print(f"\nimport numpy {alone:.0f} ms, import tempscale {both:.0f} ms: {both - alone:.0f} ms beyond NumPy")
 

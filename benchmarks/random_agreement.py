@@ -32,6 +32,8 @@ DRAWS: dict[str, Draw] = {
     "permutation": random.permutation,
     "normal": random.normal,
     "truncated_normal": lambda key, n: random.truncated_normal(key, -1.0, 2.5, (n,)),
+    "truncated, 8 sd": lambda key, n: random.truncated_normal(key, 7.9, 9.0, (n,)),
+    "truncated, 40 sd": lambda key, n: random.truncated_normal(key, 40.0, 41.0, (n,)),
     "gumbel": random.gumbel,
     "exponential": random.exponential,
     "choice": lambda key, n: random.choice(key, 3, (n,), p=[0.2, 0.5, 0.3]),
