@@ -9,6 +9,7 @@ import numpy as np
 
 from tempscale._core.arguments import as_dtype_name, as_flag, as_function
 from tempscale._core.dispatch import (
+    DEFAULT,
     call_backend,
     check_list,
     complete,
@@ -19,7 +20,7 @@ from tempscale._core.dispatch import (
     unwrap,
 )
 from tempscale._core.dtypes import INTEGERS
-from tempscale._core.registry import loaded
+from tempscale._core.registry import get_backend, loaded
 from tempscale._core.trees import flatten, map_leaves
 from tempscale._mistakes import in_words
 from tempscale.backend import FLOATS, Array, ArrayFunction, Backend
@@ -102,6 +103,7 @@ def _from_numbers(x: Any, source: Backend, target: Backend, dtype: str | None, l
 
 
 _DTYPES = ("bool", *INTEGERS, *FLOATS, "complex64", "complex128")
+_OF_NUMBERS = ("bool", "int", "uint", "float", "bfloat", "complex")  # how names of dtypes begin
 _NARROWER = {"float64": "float32", "int64": "int32", "uint64": "uint32", "complex128": "complex64"}
 
 
@@ -112,12 +114,12 @@ def convert(x: Array, *, like: Array, dtype: str | None = None, copy: bool = Tru
     Parameters
     ----------
     x : array
-        Array of any framework; gradients do not flow through. A list or a Python number takes the dtype that
-        the framework of `like` has for it.
+        Array of booleans or numbers of any framework, in any layout and byte order; gradients do not flow
+        through. A list or a Python number takes the dtype that the framework of `like` has for it.
     like : array
         Decides framework and device.
     dtype : str, optional
-        Dtype of the result, by name. The default keeps that of `x`.
+        Dtype of the result, by name; NumPy casts to it. The default keeps that of `x`, in the machine's byte order.
     copy : bool, default True
         True: the result has memory of its own. False: it shares memory with `x` through DLPack, or the
         function raises. As everywhere with DLPack, do not write to memory that its owner takes for constant.
@@ -126,7 +128,8 @@ def convert(x: Array, *, like: Array, dtype: str | None = None, copy: bool = Tru
     ------
     TypeError
         If the framework of `like` has no such dtype as it is configured (float64 or int64 in JAX without
-        x64), so that values would be lost. Pass `dtype` to say that they may be.
+        x64), so that values would be lost. Pass `dtype` to say that they may be. If `x` holds neither booleans
+        nor numbers (objects, strings, dates, records).
     ValueError
         If `copy` is False and memory cannot be shared; the message says why.
     RuntimeError
@@ -138,6 +141,8 @@ def convert(x: Array, *, like: Array, dtype: str | None = None, copy: bool = Tru
     >>> tempscale.convert([1.0, 2.0], like=numpy.zeros(1), dtype="float32").dtype
     dtype('float32')
     """
+    if not isinstance(copy, bool):
+        raise TypeError(f"copy is {copy!r}, expected True or False")
     x, like = unwrap(x), unwrap(like)
     source, target = call_backend([x], ("x",)), call_backend([like], ("like",))
     like = like if _is_array(like) else None
@@ -150,6 +155,8 @@ def convert(x: Array, *, like: Array, dtype: str | None = None, copy: bool = Tru
             return _from_numbers(x, source, target, dtype, like)
         x = source.asarray(x)
     name = source.dtype_name(x)
+    if not name.startswith(_OF_NUMBERS):
+        raise TypeError(f"argument 'x' is an array of {name}, expected an array of booleans or numbers")
     if dtype is None:
         try:
             target.dtype(name)
@@ -159,7 +166,12 @@ def convert(x: Array, *, like: Array, dtype: str | None = None, copy: bool = Tru
                 f"convert(x, like=y, dtype={_NARROWER.get(name, 'float32')!r})."
             ) from None
     if copy:
-        return target.asarray(_host_copy(source, x), dtype=dtype or name, like=like)
+        host = _host_copy(source, x)
+        if dtype is not None:
+            target.dtype(dtype)
+            # here, because frameworks neither cast alike nor read every dtype of NumPy's
+            host = host.astype(get_backend(DEFAULT).dtype(dtype))
+        return target.asarray(host, dtype=dtype or name, like=like)
     if dtype not in (None, name):
         raise ValueError(f"copy=False cannot change the dtype from {name} to {dtype}: use copy=True")
     try:

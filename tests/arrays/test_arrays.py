@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import sys
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -260,6 +261,23 @@ def test_every_layout_converts(backend, name):
     assert backend.shape(result) == x.shape
     assert values(result) == x.astype(float).tolist()
     assert values(ts.convert(result, like=np.ones(1))) == x.astype(float).tolist()
+
+
+def test_every_pair_layout_and_dtype_converts_with_equal_values_or_says_why_not():
+    for name in NAMES:
+        require(name)
+    assert run_python("import conversions; conversions.main()", path=[*sys.path, Path(__file__).parent]) == ""
+
+
+def test_numpy_casts_for_every_pair(backend):
+    for dtype in ("longdouble", "float8_e5m2", ">f8"):
+        x = np.asarray([0.5, 2.0]).astype(getattr(ml_dtypes, dtype, dtype))
+        assert values(ts.convert(x, like=make(backend.name), dtype="float32")) == [0.5, 2.0]
+
+
+def test_copy_is_true_or_false():
+    with pytest.raises(TypeError, match="copy is None, expected True or False"):
+        ts.convert(np.ones(1), like=np.ones(1), copy=None)
 
 
 def test_read_only_memory_is_copied(backend):

@@ -25,3 +25,10 @@ def test_every_function_takes_the_arguments_of_the_table(function: Function, bac
     expected = function.call(*arguments)
     assert ts.backend_of(result) is backend
     assert backend.shape(result) == np.shape(expected)
+
+
+@pytest.mark.parametrize("function", EVERY_FUNCTION, ids=str)
+def test_every_function_gives_equal_values_for_big_endian_arguments(function: Function) -> None:
+    arguments = function.arguments((2,), 300)
+    swapped = [x.astype(x.dtype.newbyteorder(">")) for x in arguments]
+    assert np.array_equal(function.call(*swapped), function.call(*arguments))

@@ -46,6 +46,8 @@ class JaxBackend(Backend):
         return str(x.dtype)
 
     def dtype(self, name: str) -> Any:
+        if not hasattr(jnp, name):
+            raise TypeError(f"JAX has no dtype {name}")
         dtype = jnp.dtype(name)
         if jax.dtypes.canonicalize_dtype(dtype) != dtype:
             raise TypeError(f"JAX has no {name} unless x64 is on (jax.config.update('jax_enable_x64', True))")

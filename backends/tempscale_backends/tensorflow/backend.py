@@ -49,7 +49,10 @@ class TensorFlowBackend(Backend):
         return str(x.dtype.name)
 
     def dtype(self, name: str) -> Any:
-        return tf.as_dtype(name)
+        try:
+            return tf.as_dtype(name)
+        except TypeError:
+            raise TypeError(f"TensorFlow has no dtype {name}") from None
 
     def default_float(self) -> str:
         return "float32"

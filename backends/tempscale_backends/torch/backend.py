@@ -23,9 +23,21 @@ _DTYPES = {
     for name in (
         *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
         *("float16", "bfloat16", "float32", "float64", "complex64", "complex128"),
+        *("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu"),
     )
 }
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+
+# What NumPy has from ml_dtypes, which PyTorch does not know: such arrays change hands as bits
+_BITS = {1: "int8", 2: "int16"}
+_OF_ML_DTYPES = {
+    dtype: np.dtype(getattr(ml_dtypes, name)) for name, dtype in _DTYPES.items() if hasattr(ml_dtypes, name)
+}
+
+
+def _has_negative_strides(x: Array) -> bool:
+    """Whether an array of another framework runs backwards in memory; only those like NumPy's have `strides`."""
+    return any(stride < 0 for stride in getattr(x, "strides", ()))
 
 
 COPIES = 32
@@ -198,24 +210,27 @@ class TorchBackend(Backend):
     ) -> Array:
         place = device if device is not None else None if like is None else like.device
         kind = None if dtype is None else self.dtype(dtype)
-        if isinstance(obj, np.ndarray) and obj.dtype == ml_dtypes.bfloat16:
-            # torch does not know ml_dtypes: hand over the bits
-            bits = torch.tensor(obj.view(np.int16), device=place)
-            return bits.view(torch.bfloat16).to(kind or torch.bfloat16)
         if isinstance(obj, torch.Tensor):
             return obj.detach().clone().to(device=place, dtype=kind)
-        if isinstance(obj, np.ndarray) and any(stride < 0 for stride in obj.strides):
-            obj = obj.copy()
+        if not isinstance(obj, np.ndarray):
+            return torch.tensor(obj, dtype=kind, device=place)
+        if _has_negative_strides(obj) or not obj.dtype.isnative:
+            obj = obj.astype(obj.dtype.newbyteorder("="), order="C")
+        own: Any = _DTYPES.get(obj.dtype.name)
+        if own in _OF_ML_DTYPES:
+            return torch.tensor(obj.view(_BITS[obj.itemsize]), device=place).view(own).to(kind or own)
         return torch.tensor(obj, dtype=kind, device=place)
 
     def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:
         host = x.detach().cpu().resolve_conj().resolve_neg()
-        if host.dtype == torch.bfloat16:
-            bits: np.ndarray[Any, Any] = host.contiguous().view(torch.int16).numpy()
-            return np.array(bits.view(ml_dtypes.bfloat16))
+        if host.dtype in _OF_ML_DTYPES:
+            bits: np.ndarray[Any, Any] = host.contiguous().view(_DTYPES[_BITS[host.itemsize]]).numpy()
+            return np.array(bits.view(_OF_ML_DTYPES[host.dtype]))
         return np.array(host.numpy())
 
     def from_dlpack(self, x: Array) -> Array:
+        if _has_negative_strides(x):  # PyTorch would end the process
+            raise ValueError("PyTorch has no negative strides")
         return torch.from_dlpack(x)  # type: ignore[attr-defined]
 
     def is_traced(self, x: Array) -> bool:
