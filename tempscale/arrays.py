@@ -141,8 +141,6 @@ def convert(x: Array, *, like: Array, dtype: str | None = None, copy: bool = Tru
     >>> tempscale.convert([1.0, 2.0], like=numpy.zeros(1), dtype="float32").dtype
     dtype('float32')
     """
-    if not isinstance(copy, bool):
-        raise TypeError(f"copy is {copy!r}, expected True or False")
     x, like = unwrap(x), unwrap(like)
     source, target = call_backend([x], ("x",)), call_backend([like], ("like",))
     like = like if _is_array(like) else None

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 import numpy as np
 
 from tempscale._core.arguments import as_flag, as_function, as_integer, as_integers
-from tempscale._core.dispatch import DEFAULT, is_number, owner_of, resolve, unwrap
-from tempscale._core.registry import get_backend, loaded, stands_for, with_code_of_its_own
+from tempscale._core.dispatch import DEFAULT, backend_named, is_number, owner_of, resolve, unwrap
+from tempscale._core.registry import get_backend, stands_for, with_code_of_its_own
 from tempscale._core.trees import Structure, flatten
 from tempscale._mistakes import in_words, shown
 from tempscale.backend import FLOATS, Array, Backend
@@ -28,7 +28,10 @@ R = TypeVar("R")
 COMPLEX = ("complex64", "complex128")
 PROGRAMS = 256
 """Most structures and sets of numbers that a function is kept compiled for; the least recently used goes first."""
-ARRAY = "an array"  # the same object wherever a leaf is one
+
+
+class ARRAY:
+    """What stands in the place of an array; a class is the same object after pickling too."""
 
 
 @in_words
@@ -83,7 +86,7 @@ def value_and_grad(
         raise ValueError("argnums is empty, expected at least one argument to differentiate with respect to")
 
     @with_code_of_its_own
-    @functools.wraps(as_function(fn, "fn"))
+    @functools.wraps(as_function(fn, "fn"), updated=())  # the natives of an operation stay with it
     def call(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         backend, args, kwargs = _bind(args, kwargs)
         chosen = [_position(number, args) for number in numbers]
@@ -139,7 +142,7 @@ def grad(fn: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool
     both = value_and_grad(fn, argnums, has_aux)
 
     @with_code_of_its_own
-    @functools.wraps(fn)
+    @functools.wraps(fn, updated=())  # the natives of an operation stay with it
     def call(*args: Any, **kwargs: Any) -> Any:
         value, gradient = both(*args, **kwargs)
         return (gradient, value[1]) if has_aux else gradient
@@ -179,12 +182,9 @@ def jit(fn: Callable[P, R]) -> Callable[P, R]:
     >>> step({"x": numpy.asarray([1.0, 2.0])})
     {'x': array([2., 4.])}
     """
+    programs = _Programs(as_function(fn, "fn"))
 
-    @functools.lru_cache(maxsize=PROGRAMS)
-    def compiled(name: str, structure: Structure, constants: tuple[Any, ...], types: tuple[type, ...]) -> _Compiled:
-        return _Compiled(get_backend(name), fn, structure, constants)
-
-    @functools.wraps(as_function(fn, "fn"))
+    @functools.wraps(fn, updated=())  # the natives of an operation stay with it
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         backend, given, named = _bind(args, kwargs)
         parts = _Parts.of(backend, (given, named))
@@ -197,7 +197,7 @@ def jit(fn: Callable[P, R]) -> Callable[P, R]:
         if not backend.compilers:
             return fn(*given, **named)  # the same arguments, but for Keras variables
         # 1 == 1.0 == True, but they are not the same program
-        program = compiled(backend.name, parts.structure, parts.constants, tuple(map(type, parts.constants)))
+        program = programs.of(backend.name, parts.structure, parts.constants, tuple(map(type, parts.constants)))
         result: R = program(parts.arrays)
         return result
 
@@ -243,7 +243,7 @@ def vmap(fn: Callable[..., Any], in_axes: Any = 0, out_axes: int = 0) -> Callabl
     out_axes, in_axes = as_integer(out_axes, "out_axes"), _as_in_axes(in_axes)
 
     @with_code_of_its_own
-    @functools.wraps(as_function(fn, "fn"))
+    @functools.wraps(as_function(fn, "fn"), updated=())  # the natives of an operation stay with it
     def call(*args: Any, **kwargs: Any) -> Any:
         backend, args, kwargs = _bind(args, kwargs)
         leaves, structure = flatten(args)
@@ -280,7 +280,7 @@ def _bind(args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Backend, tuple[A
     """Find the backend of all arrays among the leaves of the arguments; Keras variables become their arrays."""
     leaves, structure = flatten((tuple(args), kwargs))
     found, incomplete = resolve((), {f"leaf {i} of the arguments": leaf for i, leaf in enumerate(leaves)})
-    backend = loaded[found] if found else get_backend(DEFAULT)
+    backend = backend_named(found)
     if incomplete:
         args, kwargs = structure.rebuild([unwrap(leaf) for leaf in leaves])
     return backend, tuple(args), kwargs
@@ -424,6 +424,22 @@ class _Traced:
     """
 
     last: tuple[Any, _Parts]
+
+
+class _Programs:
+    """What `jit` has compiled for one function, as far as it is kept. Machine code does not travel: a copy is empty."""
+
+    def __init__(self, fn: Callable[..., Any]) -> None:
+        self.fn = fn
+        self.of = functools.lru_cache(maxsize=PROGRAMS)(self._compile)
+
+    def __reduce__(self) -> tuple[type[_Programs], tuple[Callable[..., Any]]]:
+        return _Programs, (self.fn,)
+
+    def _compile(
+        self, name: str, structure: Structure, constants: tuple[Any, ...], types: tuple[type, ...]
+    ) -> _Compiled:
+        return _Compiled(get_backend(name), self.fn, structure, constants)
 
 
 class _Compiled:

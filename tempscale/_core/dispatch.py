@@ -170,7 +170,15 @@ def _is_data(index: int, value: Any, args: Sequence[Any], keywords: Mapping[str,
 
 def call_backend(args: Sequence[Any], names: Sequence[str] = ()) -> Backend:
     """Return the one backend that all arrays among `args` belong to; NumPy if there is none."""
-    found, _ = resolve(args, {}, names)
+    return backend_named(resolve(args, {}, names)[0])
+
+
+def backend_named(found: str) -> Backend:
+    """Return the backend that `resolve` found; NumPy if it found none.
+
+    A function, so that closures that call it can be pickled by value, as cloudpickle does it, and use the backends
+    of the process that they arrive in.
+    """
     return loaded[found] if found else get_backend(DEFAULT)
 
 

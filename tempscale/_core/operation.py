@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from tempscale._core.arguments import as_function
-from tempscale._core.dispatch import DEFAULT, complete, resolve
-from tempscale._core.registry import get_backend, loaded, with_code_of_its_own
+from tempscale._core.dispatch import backend_named, complete, resolve
+from tempscale._core.registry import with_code_of_its_own
 from tempscale._mistakes import Call
 from tempscale.backend import Backend
 from tempscale.contracts import Contract, Specification
@@ -135,7 +135,7 @@ def _make_operation(
 
     def bind(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Backend, tuple[Any, ...], dict[str, Any]]:
         found, incomplete = resolve(args, kwargs, names, arrays, trees)
-        backend = loaded[found] if found else get_backend(DEFAULT)
+        backend = backend_named(found)
         if incomplete or not found:
             args, kwargs = complete(backend, args, kwargs, arrays, names=names, trees=trees)
         if prepare is not None:
