@@ -11,7 +11,7 @@ import torch
 
 from tempscale.backend import Array
 from tempscale.kernels import Operation, exact, precision
-from tempscale_backends.torch.natives.probability import is_differentiated
+from tempscale_backends.torch.natives.probability import is_differentiated, viewed
 
 
 @precision.differentiable.native("torch")
@@ -21,7 +21,7 @@ def _differentiable(*arrays: Array) -> bool:
 
 @exact.power_of_two.native("torch")
 def _power_of_two(k: Array) -> Array:
-    return ((k + (exact.MAGIC + 1023)).view(torch.int64) << 52).view(torch.float64)
+    return viewed(viewed(k + (exact.MAGIC + 1023), torch.int64) << 52, torch.float64)
 
 
 def _eager(operation: Operation[..., Any]) -> Callable[[Callable[..., Array]], Callable[..., Array]]:
@@ -69,5 +69,5 @@ def _log_probabilities(x: Array, m: Array, rate: Any, total: Array) -> Array:
 
 @_eager(exact.whole_sum)
 def _whole_sum(x: Array, *, axis: int) -> Array:
-    integers = (x + exact.MAGIC).view(torch.int64).sub_(exact.MAGIC_BITS)
+    integers = viewed(x + exact.MAGIC, torch.int64).sub_(exact.MAGIC_BITS)
     return integers.sum(axis, keepdim=True).to(torch.float64)

@@ -66,6 +66,12 @@ def _minus_row(x: Array, row: Array) -> Array:
     return minus_row_accurately(x, row) if row.requires_grad else x - row
 
 
+def viewed(x: Array, dtype: torch.dtype) -> Array:
+    """Take the bits of `x` for another dtype. `torch.jit.trace` cannot record such a view, but a copy."""
+    tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    return torch.view_copy(x, dtype=dtype) if tracing else x.view(dtype)
+
+
 def is_plain(*tensors: Array) -> bool:
     """Whether nothing looks on that has to see an operator: not a compiler, a mode, a transform or a subclass."""
     if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state():

@@ -18,7 +18,7 @@ from tempscale.kernels import threefry
 from tempscale.kernels.draws import in_blocks, random_bits, rarely
 from tempscale.kernels.exact.quantiles import split_float
 from tempscale_backends.torch import inductor
-from tempscale_backends.torch.natives.probability import is_plain
+from tempscale_backends.torch.natives.probability import is_plain, viewed
 
 BLOCK = 2**14
 """Entries that are worked on at a time in float64 on a CPU."""
@@ -28,14 +28,14 @@ BLOCK = 2**14
 
 @threefry.as_words.native("torch")
 def _as_words(x: Array) -> Array:
-    return x.view(torch.int32) if x.dtype == torch.uint32 else x.to(torch.int32)  # wraps
+    return viewed(x, torch.int32) if x.dtype == torch.uint32 else x.to(torch.int32)  # wraps
 
 
 @threefry.key_like.native("torch")
 def _key_like(words: Array, key: Array) -> Array:
     if key.dtype == torch.int32:
         return words
-    return words.view(torch.uint32) if key.dtype == torch.uint32 else words.to(torch.int64) & threefry.MASK
+    return viewed(words, torch.uint32) if key.dtype == torch.uint32 else words.to(torch.int64) & threefry.MASK
 
 
 # Words
@@ -127,16 +127,16 @@ def _draw_bits(key: Array, *, shape: tuple[int, ...], dtype: str) -> Array:
     kind, count = getattr(torch, dtype), math.prod(shape)
     if dtype == "uint64":
         y0, y1 = [_to_int64(y) for y in _pairs(key, count=count)]
-        return (y0 << 32 | y1).view(kind).reshape(shape)
+        return viewed(y0 << 32 | y1, kind).reshape(shape)
     signed = {"uint8": torch.uint8, "uint16": torch.int16, "uint32": torch.int32}[dtype]
-    return _words(key, count=count).to(signed).view(kind).reshape(shape)
+    return viewed(_words(key, count=count).to(signed), kind).reshape(shape)
 
 
 @split_float.native("torch")
 def _split_float(x: Array) -> tuple[Array, Array]:
     # torch.frexp would do, but neither vmap nor the C++ of torch.compile knows it
-    pattern = x.view(torch.int64)
-    m = ((pattern & (2**52 - 1)) | (1022 << 52)).view(torch.float64)
+    pattern = viewed(x, torch.int64)
+    m = viewed((pattern & (2**52 - 1)) | (1022 << 52), torch.float64)
     return torch.where(x == 0, 0.0, m), ((pattern >> 52) - 1022).to(torch.float64)
 
 

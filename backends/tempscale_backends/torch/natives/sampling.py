@@ -18,7 +18,7 @@ from tempscale.decoding._sampling import _sample
 from tempscale.kernels import gumbel
 from tempscale.kernels.gumbel import top_k
 from tempscale_backends.torch import inductor
-from tempscale_backends.torch.natives.probability import is_plain
+from tempscale_backends.torch.natives.probability import is_plain, viewed
 from tempscale_backends.torch.natives.random import threefry_words
 
 BLOCK = 2**24
@@ -32,7 +32,7 @@ def _lookup(index: Array, *, table: str) -> Array:
 
 @gumbel.float_bits.native("torch")
 def _float_bits(m: Array) -> Array:
-    return m.to(torch.float32).view(torch.int32)
+    return viewed(m.to(torch.float32), torch.int32)
 
 
 @gumbel.indices.native("torch")
