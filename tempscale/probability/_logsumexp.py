@@ -101,7 +101,7 @@ def logsumexp(
     # zeros in place of such a row: its derivatives would be NaN, and reach a temperature that all rows share
     scaled = scale(xp.where(infinite, 0.0, x), temperature, axis, None, xp)
     total = offset(scaled, working_dtype(logits), xp) + log_total(scaled.z, axis, xp)
-    total = xp.where(infinite & (scaled.c == scaled.c), m, total)
+    total = xp.where(infinite & (total == total), m, total)
     return _reduced(total, logits, axis, keepdims, xp)
 
 
