@@ -113,13 +113,17 @@ def at_finite(x: Array, xp: Any) -> Array:
     return xp.clip(x, -LARGEST["float32"], LARGEST["float32"])
 
 
+def of_slots(c: Any) -> Any:
+    """Return a factor for entries of slots, which have an axis more; a number is one for all."""
+    return c if isinstance(c, float) or len(c.shape) == 0 else c[..., None]
+
+
 def weights(entries: Array, best: Array, numbers: Shifts, c: Any, xp: Any) -> Array:
     """Return the sum over the slots of 2^(-difference from the best of the group), in integers.
 
     A fraction's power of two is a polynomial in integers; the whole part of the difference shifts it.
     """
-    per_entry = c * 2.0**-9
-    per_entry = per_entry if isinstance(c, float) else per_entry[..., None]
+    per_entry = of_slots(c * 2.0**-9)
     i = scaled(best[:, None, :] - entries, entries, per_entry, numbers.limit, xp)
     whole, f = xp.bitwise_right_shift(i, 15), xp.bitwise_and(i, 32767)
     p = 3566 - xp.bitwise_right_shift(f * 488, 15)
@@ -156,7 +160,7 @@ def slot(field: Field, subkey: tuple[Array, Array], group: Array, xp: Any) -> Ar
     """Return the slot that wins within the group that won, (rows, draws)."""
     x = xp.concat([entry_at(entries, group[:, None, :], axis=2) for entries in field.parts], axis=1)
     best = entry_at(field.best, group, axis=1)[:, None, :]
-    c = field.c if isinstance(field.c, float) else field.c[..., None]
+    c = of_slots(field.c)
     score = scaled(best - x, x, c, 2.0**30, xp) + noise(slot_words(subkey, indices(x, axis=1), xp))
     score = xp.where(x == -math.inf, NOBODY, score)
     return cast(xp.argmin(score, axis=1), score.dtype, xp)

@@ -87,12 +87,13 @@ def subkeys(key: tuple[Array, Array], draws: Array, rows: Array, xp: Any) -> tup
 def group_words(key: tuple[Array, Array], groups: Array, xp: Any) -> Array:
     """Return a word for each group, on a new last axis. The two words of a block go to groups 512 apart."""
     at = groups if groups.shape[0] <= GROUPS // 2 else groups[: GROUPS // 2]
-    y0, y1 = threefry(key[0][..., None], key[1][..., None], xp.zeros_like(at), at)
     more = groups.shape[0] - at.shape[0]
+    at = at[None, None, :]
+    y0, y1 = threefry(key[0][..., None], key[1][..., None], xp.zeros_like(at), at)
     return y0 if more == 0 else xp.concat([y0, y1[..., :more]], axis=-1)
 
 
 def slot_words(key: tuple[Array, Array], slots: Array, xp: Any) -> Array:
     """Return a word for each slot, on a new axis 1."""
-    at = (slots + GROUPS // 2)[:, None]
+    at = (slots + GROUPS // 2)[None, :, None]
     return threefry(key[0][:, None, :], key[1][:, None, :], xp.zeros_like(at), at)[0]
