@@ -19,7 +19,6 @@ from tempscale._core.operation import INJECTED, agnostic
 from tempscale.arrays import custom_gradient, stop_gradient
 from tempscale.backend import Array, Backend
 from tempscale.kernels.exact.arithmetic import flushed, narrow
-from tempscale.kernels.exact.rows import limit
 
 Precision: TypeAlias = Literal["default", "accurate", "reproducible"]
 Run: TypeAlias = Callable[..., Array]
@@ -29,6 +28,17 @@ CLASSES = 2**18
 """So many integers of 44 bits have a sum of 62."""
 BLOCK = 2**18
 """Entries that are widened at a time in an eager call: 2 MiB as float64."""
+
+
+def limit(precision: str, dtype: str, classes: int) -> str:
+    """Say why an operation has no such precision for logits of a dtype and so many classes; "" if it has."""
+    if precision == "accurate" and dtype == "float64":
+        return "'accurate' computes in float64, as the default does for float64 logits"
+    if precision == "reproducible" and dtype == "float64":
+        return "'reproducible' is for logits of float16, bfloat16 and float32"
+    if precision == "reproducible" and classes > CLASSES:
+        return f"'reproducible' is for at most {CLASSES} classes (2^18)"
+    return ""
 
 
 def with_precision(value: Run, *, rowwise: bool = True) -> Callable[..., Array]:
@@ -51,9 +61,10 @@ def with_precision(value: Run, *, rowwise: bool = True) -> Callable[..., Array]:
             return _with_value(backend, functools.partial(reproducible, value=value), run, args, kwargs)
         if backend.dtype_name(args[0]) == "float64":
             return run(*args, **kwargs)
+        wide = functools.partial(accurate, run=run)
         if rowwise:
-            return in_blocks(backend, _accurate(backend, run))(*args, **kwargs)
-        return _with_value(backend, _accurate(backend, run), run, args, kwargs)
+            return in_blocks(backend, wide)(*args, **kwargs)
+        return _with_value(backend, wide, run, args, kwargs)
 
     return run_in
 
@@ -87,16 +98,22 @@ def differentiable(*arrays: Array, xp: Any = INJECTED) -> bool:
     return True
 
 
-def _accurate(backend: Backend, run: Run) -> Run:
-    """Run an operation in float64, and round once. An array temperature is widened where its reciprocal is taken."""
+@agnostic
+def accurate(logits: Array, *others: Array, run: Run, xp: Any = INJECTED, **options: Any) -> Array:
+    """Run an operation in float64, and round once. Natives compile it.
 
-    def mode(logits: Array, *others: Array, **options: Any) -> Array:
-        with backend.allowing("float64"):
-            xp = backend.namespace
-            wide = run(xp.astype(logits, backend.dtype("float64")), *others, **options)
-            return narrow(wide, dtype=backend.dtype_name(logits))
+    An array temperature is widened where its reciprocal is taken.
+    """
+    backend = backend_of(logits)
+    with backend.allowing("float64"):
+        wide = run(xp.astype(logits, backend.dtype("float64")), *others, **options)
+        return narrow(wide, dtype=backend.dtype_name(logits))
 
-    return mode
+
+@agnostic
+def can_be_cut(x: Array, /, *, xp: Any = INJECTED) -> bool:
+    """Whether some rows of an array can be taken after the others: its values are there, in one place."""
+    return not backend_of(x).is_traced(x)
 
 
 def in_blocks(backend: Backend, mode: Run) -> Run:
@@ -106,7 +123,7 @@ def in_blocks(backend: Backend, mode: Run) -> Run:
     """
 
     def run(logits: Array, *, axis: int, **options: Any) -> Array:
-        if backend.is_traced(logits):
+        if not can_be_cut(logits):
             return mode(logits, axis=axis, **options)
         xp, shape = backend.namespace, tuple([int(n or 0) for n in backend.shape(logits)])
         if math.prod(shape) <= BLOCK:

@@ -16,9 +16,9 @@ from tempscale._reference import partition, wide
 from tempscale.backend import FLOATS, Array, Backend
 from tempscale.contracts import Contract
 from tempscale.kernels.exact.arithmetic import exact_sum, flushed, narrow
-from tempscale.kernels.exact.rows import Rows, limit, log_of_total, log_probabilities, prepared
+from tempscale.kernels.exact.rows import Rows, log_of_total, log_probabilities, prepared
 from tempscale.kernels.indexing import class_index, entry_at
-from tempscale.kernels.precision import Precision, in_blocks, with_precision
+from tempscale.kernels.precision import Precision, in_blocks, limit, with_precision
 from tempscale.kernels.reductions import accurate_sum
 from tempscale.kernels.temperature import log_probability, scale
 

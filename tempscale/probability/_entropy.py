@@ -10,8 +10,8 @@ from tempscale._reference import partition, wide
 from tempscale.backend import Array
 from tempscale.contracts import Contract
 from tempscale.kernels.exact.arithmetic import _log1p, power_of_two, whole_sum
-from tempscale.kernels.exact.rows import _others, limit, prepared
-from tempscale.kernels.precision import Precision, of_rows, with_precision
+from tempscale.kernels.exact.rows import _others, prepared
+from tempscale.kernels.precision import Precision, limit, of_rows, with_precision
 from tempscale.kernels.reductions import accurate_sum
 from tempscale.kernels.temperature import exponential, log_probability, scale
 from tempscale.probability._logsumexp import _prepare_reduction, _reduced

@@ -16,9 +16,9 @@ from tempscale._reference import partition, wide
 from tempscale.backend import Array, Backend
 from tempscale.contracts import Contract
 from tempscale.kernels.exact.arithmetic import flushed, narrow
-from tempscale.kernels.exact.rows import limit, log_of_total, log_probabilities, prepared
+from tempscale.kernels.exact.rows import log_of_total, log_probabilities, prepared
 from tempscale.kernels.indexing import class_index, entry_at
-from tempscale.kernels.precision import Precision, in_blocks, with_precision
+from tempscale.kernels.precision import Precision, in_blocks, limit, with_precision
 from tempscale.kernels.temperature import log_probability, scale
 from tempscale.probability._log_softmax import LOG_SOFTMAX_GRADIENTS, _log_softmax_reference
 from tempscale.probability._quantities import LOG_LEGEND

@@ -12,8 +12,8 @@ from tempscale._core.operation import INJECTED, agnostic
 from tempscale._reference import partition, wide
 from tempscale.backend import Array
 from tempscale.contracts import Contract
-from tempscale.kernels.exact.rows import limit, log_of_total, log_probabilities, prepared
-from tempscale.kernels.precision import Precision, of_rows, with_precision
+from tempscale.kernels.exact.rows import log_of_total, log_probabilities, prepared
+from tempscale.kernels.precision import Precision, limit, of_rows, with_precision
 from tempscale.kernels.temperature import log_probability, scale
 from tempscale.probability._quantities import LOG_ERROR, LOG_LEGEND
 

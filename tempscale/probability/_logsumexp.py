@@ -12,8 +12,8 @@ from tempscale._reference import partition, wide
 from tempscale.arrays import stop_gradient
 from tempscale.backend import Array, Backend
 from tempscale.contracts import Contract
-from tempscale.kernels.exact.rows import limit, log_of_total, prepared
-from tempscale.kernels.precision import Precision, of_rows, with_precision
+from tempscale.kernels.exact.rows import log_of_total, prepared
+from tempscale.kernels.precision import Precision, limit, of_rows, with_precision
 from tempscale.kernels.reductions import row_max_or_nan
 from tempscale.kernels.temperature import log_total, offset, scale, widen
 from tempscale.probability._quantities import LOG_LEGEND

@@ -12,8 +12,8 @@ from tempscale._reference import partition, wide
 from tempscale.backend import Array
 from tempscale.contracts import Contract
 from tempscale.kernels.exact.arithmetic import LOG2_E, exponentials, whole_sum
-from tempscale.kernels.exact.rows import LOWEST, limit, prepared
-from tempscale.kernels.precision import Precision, of_rows, with_precision
+from tempscale.kernels.exact.rows import LOWEST, prepared
+from tempscale.kernels.precision import Precision, limit, of_rows, with_precision
 from tempscale.kernels.reductions import accurate_sum, times_row
 from tempscale.kernels.temperature import exponential, scale
 from tempscale.probability._quantities import GRADIENT_LEGEND, LEGEND

@@ -269,7 +269,7 @@ def _index(backend: Backend, key: Array, weights: Array | None, size: int, count
         return _order(key, shape=(size,), axis=0, dtype=dtype)[:count]
     if replace:
         return _weighted(key, weights, count=count, size=size, dtype=dtype)
-    return _race(key, weights, size=size, dtype=dtype)[:count]
+    return _race(key, weights, count=count, size=size, dtype=dtype)
 
 
 @draw
@@ -291,9 +291,9 @@ def _weighted(key: Array, weights: Array, /, *, count: int, size: int, dtype: st
 
 
 @draw
-def _race(key: Array, weights: Array, /, *, size: int, dtype: str, xp: Any = INJECTED) -> Array:
+def _race(key: Array, weights: Array, /, *, count: int, size: int, dtype: str, xp: Any = INJECTED) -> Array:
     backend = backend_of(key)
     w = xp.astype(weights, backend.dtype("float64"))
     arrival = -quantiles.log(_open_unit(threefry.pairs(key, count=size), xp), xp) / xp.where(w > 0, w, xp.ones_like(w))
     order = xp.argsort(xp.where(w > 0, arrival, xp.full_like(w, math.inf)), stable=True)
-    return xp.astype(order, backend.dtype(dtype))
+    return xp.astype(order[:count], backend.dtype(dtype))

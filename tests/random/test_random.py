@@ -201,7 +201,7 @@ def test_natives_of_numpy_draw_what_the_bodies_draw(operation, monkeypatch):
         "_randint": ((np.asarray(1), np.asarray(9)), {"shape": (9,), "dtype": "int32", "inclusive": False}),
         "_order": ((), {"shape": (9,), "axis": 0, "dtype": "int64"}),
         "_weighted": ((np.array([0.5, 0.0, 3.0]),), {"count": 9, "size": 3, "dtype": "int64"}),
-        "_race": ((np.array([0.5, 0.0, 3.0]),), {"size": 3, "dtype": "int64"}),
+        "_race": ((np.array([0.5, 0.0, 3.0]),), {"count": 3, "size": 3, "dtype": "int64"}),
         "_truncated_normal": (
             (),
             {"case": "middle", "numbers": random._interval(0.0, 1.0)[1], "shape": (9,), "dtype": "float32"},

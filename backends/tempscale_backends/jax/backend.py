@@ -42,6 +42,9 @@ class JaxBackend(Backend):
     def namespace(self) -> Any:
         return jnp
 
+    def shape(self, x: Array) -> tuple[int | None, ...]:
+        return tuple([n if isinstance(n, int) else None for n in x.shape])  # exported code may leave symbols
+
     def dtype_name(self, x: Array) -> str:
         return str(x.dtype)
 

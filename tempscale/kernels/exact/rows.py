@@ -9,24 +9,20 @@ from tempscale._core.dispatch import backend_of
 from tempscale._core.dtypes import is_array
 from tempscale._core.operation import INJECTED, agnostic
 from tempscale.backend import Array
-from tempscale.kernels.exact.arithmetic import LOG2_E, TINY, _log1p, exponentials, flushed, power_of_two, whole_sum
-from tempscale.kernels.precision import CLASSES
+from tempscale.kernels.exact.arithmetic import (
+    LOG2_E,
+    TINY,
+    _log1p,
+    exponentials,
+    flushed,
+    power_of_two,
+    whole_sum,
+)
 
 LOWEST = -256.0
 """The least power of two that is told from none; 2^18 entries of it are far below what float32 can hold."""
 COLD = 2.0**600
 """Stands for 1/T at T = 0: what is below the maximum then is below `LOWEST`, by the least difference there is."""
-
-
-def limit(precision: str, dtype: str, classes: int) -> str:
-    """Say why an operation has no such precision for logits of a dtype and so many classes; "" if it has."""
-    if precision == "accurate" and dtype == "float64":
-        return "'accurate' computes in float64, as the default does for float64 logits"
-    if precision == "reproducible" and dtype == "float64":
-        return "'reproducible' is for logits of float16, bfloat16 and float32"
-    if precision == "reproducible" and classes > CLASSES:
-        return f"'reproducible' is for at most {CLASSES} classes (2^18)"
-    return ""
 
 
 @agnostic

@@ -11,12 +11,20 @@ import jax.numpy as jnp
 
 from tempscale.backend import Array
 from tempscale.kernels import exact, precision
-from tempscale.kernels.temperature import is_numbers
+from tempscale.kernels.temperature import Reciprocal, is_limit
+from tempscale_backends.jax.meshes import on_meshes
+from tempscale_backends.jax.operands import Named, as_operands, with_numbers
+from tempscale_backends.jax.wide import in_64_bits
 
 
 @precision.differentiable.native("jax")
 def _differentiable(*arrays: Array) -> bool:
     return any(isinstance(x, jax.core.Tracer) for x in arrays)
+
+
+@precision.can_be_cut.native("jax")
+def _can_be_cut(x: Array) -> bool:
+    return not isinstance(x, jax.core.Tracer) and len(x.devices()) == 1
 
 
 @exact.power_of_two.native("jax")
@@ -25,15 +33,28 @@ def _power_of_two(k: Array) -> Array:
 
 
 @functools.lru_cache(maxsize=256)
-def _compiled(options: tuple[tuple[str, Any], ...]) -> Callable[..., Array]:
-    """Compile once per set of options."""
-    return jax.jit(functools.partial(precision.reproducible.body, xp=jnp, **dict(options)))
+def _in_float64(body: Callable[..., Array], static: tuple[tuple[str, Any], ...], named: Named) -> Callable[..., Array]:
+    """Compile a body once per set of options; of the arrays that it then takes, the last ones are the `named`."""
+
+    def call(*arrays: Array) -> Array:
+        operands, options = with_numbers(arrays, named)
+        return body(*operands, xp=jnp, **dict(static), **options)
+
+    return in_64_bits(on_meshes(call, axis=dict(static).get("axis", -1)))
+
+
+def _run(body: Callable[..., Array], arrays: tuple[Array, ...], options: dict[str, Any]) -> Array:
+    operands, named, static = as_operands(options, numbers=("temperature",))
+    return _in_float64(body, static, named)(*arrays, *operands)
+
+
+@precision.accurate.native("jax")
+def _accurate(*arrays: Array, temperature: Any, **options: Any) -> Array:
+    if isinstance(temperature, float) and not is_limit(temperature):
+        temperature = Reciprocal(1.0 / temperature)
+    return _run(precision.accurate.body, arrays, {"temperature": temperature, **options})
 
 
 @precision.reproducible.native("jax")
-def _reproducible(*arrays: Array, temperature: Any, **options: Any) -> Array:
-    named = {key: option for key, option in options.items() if isinstance(option, jax.Array) or is_numbers(option)}
-    static = tuple([(key, option) for key, option in options.items() if key not in named])
-    with jax.enable_x64(True):
-        # an operand, so that another number does not compile again
-        return _compiled(static)(*arrays, temperature=jnp.asarray(temperature, jnp.float64), **named)
+def _reproducible(*arrays: Array, **options: Any) -> Array:
+    return _run(precision.reproducible.body, arrays, options)

@@ -12,6 +12,7 @@ from tempscale.backend import Array
 from tempscale.kernels import OPERATIONS
 from tempscale.kernels.reductions import accurate_sum, row_max_or_nan
 from tempscale.kernels.temperature import Reciprocal, exponential, exponential_but_of_nan, is_limit, is_numbers
+from tempscale_backends.jax.meshes import on_meshes
 
 _TEMPERATURES = ("temperature", "q_temperature")
 
@@ -41,7 +42,8 @@ def _compiled(body: Any) -> Any:
 
     @functools.lru_cache(maxsize=256)
     def for_options(options: tuple[tuple[str, Any], ...]) -> Any:
-        return jax.jit(functools.partial(body, xp=jnp, **dict(options)))
+        named = dict(options)
+        return jax.jit(on_meshes(functools.partial(body, xp=jnp, **named), axis=named.get("axis", -1)))
 
     @functools.wraps(body)
     def native(*arrays: Any, **options: Any) -> Any:

@@ -13,7 +13,9 @@ from tempscale.backend import Array
 from tempscale.kernels import threefry
 from tempscale.kernels.draws import DRAWS, rarely
 from tempscale.kernels.exact.quantiles import split_float
-from tempscale.kernels.temperature import is_numbers
+from tempscale_backends.jax.meshes import on_meshes
+from tempscale_backends.jax.operands import Named, as_operands, with_numbers
+from tempscale_backends.jax.wide import in_64_bits
 
 
 def _is_typed(key: Array) -> bool:
@@ -56,15 +58,17 @@ def _compiled(body: Callable[..., Array]) -> Callable[..., Array]:
     """Compile a body once per set of options; numbers that may vary from call to call go in as operands."""
 
     @functools.lru_cache(maxsize=1024)
-    def for_options(options: tuple[tuple[str, Any], ...]) -> Callable[..., Array]:
-        return jax.jit(functools.partial(body, xp=jnp, **dict(options)))
+    def for_options(static: tuple[tuple[str, Any], ...], named: Named) -> Callable[..., Array]:
+        def call(*arrays: Array) -> Array:
+            operands, options = with_numbers(arrays, named)
+            return body(*operands, xp=jnp, **dict(static), **options)
+
+        return in_64_bits(on_meshes(call, like=-1 - len(named)))
 
     @functools.wraps(body)
     def native(*arrays: Array, **options: Any) -> Array:
-        numbers = {name: option for name, option in options.items() if is_numbers(option)}
-        static = tuple([(name, option) for name, option in options.items() if name not in numbers])
-        with jax.enable_x64(True):
-            return for_options(static)(*arrays, **numbers)
+        operands, named, static = as_operands(options)
+        return for_options(static, named)(*arrays, *operands)
 
     return native
 

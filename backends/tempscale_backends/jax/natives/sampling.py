@@ -15,6 +15,7 @@ from tempscale.decoding._sampling import _sample
 from tempscale.kernels import gumbel
 from tempscale.kernels.gumbel import top_k
 from tempscale.kernels.temperature import Reciprocal
+from tempscale_backends.jax.meshes import on_meshes
 
 BLOCK = 2**18
 """Entries that are worked on at a time."""
@@ -47,6 +48,8 @@ def _by_blocks(body: Callable[..., Array]) -> Callable[..., Array]:
 
     @functools.wraps(body)
     def draw(x: Array, key: Array, *, temperature: Any, draws: Array, rows: Array, xp: Any) -> Array:
+        if not all(isinstance(n, int) for n in x.shape):  # symbols, for exported code: they cannot be compared
+            return body(x, key, temperature=temperature, draws=draws, rows=rows, xp=xp)
         step = max(1, BLOCK // x.shape[1])
         blocks, rest = divmod(x.shape[0], step)
         # as words, because XLA widens all of an array of 16 bits that it takes floats out of
@@ -76,7 +79,7 @@ def _compiled(body: Callable[..., Array]) -> Callable[..., Array]:
 
     @functools.lru_cache(maxsize=256)
     def for_options(options: tuple[tuple[str, Any], ...]) -> Callable[..., Array]:
-        return jax.jit(functools.partial(body, xp=jnp, **dict(options)))
+        return jax.jit(on_meshes(functools.partial(body, xp=jnp, **dict(options))))
 
     def native(*arrays: Array, **options: Any) -> Array:
         traced: dict[str, Any] = {}
@@ -93,6 +96,18 @@ def _compiled(body: Callable[..., Array]) -> Callable[..., Array]:
     return native
 
 
-_sample.native("jax")(_compiled(_sample.body))
+_eagerly = _compiled(_sample.body)
+
+
+@_sample.native("jax")
+def _draw(logits: Array, key: Array, **options: Any) -> Array:
+    classes = logits.shape[-1]
+    if not isinstance(classes, int):
+        raise ValueError(
+            f"logits have {classes} classes, a symbol; expected a number: export with a symbol for rows only"
+        )
+    return _eagerly(logits, key, **options)
+
+
 for _operation in (gumbel.tokens_of_rows, top_k.distinct_tokens_of_rows):
     _operation.native("jax")(_compiled(_by_blocks(_operation.body)))

@@ -1,0 +1,142 @@
+"""Functions that compute with 64-bit numbers inside, whether or not x64 is on, as one primitive of JAX.
+
+JAX differentiates, transposes, maps and lowers what it has traced later on, often when x64 is off again, and its own
+rules then narrow 64-bit numbers. The rules of this primitive turn x64 on: between them JAX sees what is outside alone.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.interpreters.ad
+import jax.numpy as jnp
+from jax.extend.core import Primitive, jaxpr_as_fun
+from jax.interpreters import batching, mlir
+
+from tempscale.backend import Array
+
+Arrays = Sequence[Any]
+Wide = Callable[..., Arrays]
+"""Takes arrays and returns a list of arrays, none of which has to be wide."""
+
+ad: Any = jax.interpreters.ad  # has no types
+_wide: Any = Primitive("in_64_bits")
+_wide.multiple_results = True
+
+
+def in_64_bits(fn: Callable[..., Array]) -> Callable[..., Array]:
+    """Return a function of arrays to one array that runs with x64 on, also where JAX transforms it."""
+
+    def as_list(*arrays: Array) -> Arrays:
+        return [fn(*arrays)]
+
+    def call(*arrays: Array) -> Array:
+        return _bind(as_list, arrays)[0]
+
+    return call
+
+
+def _bind(fn: Wide, arrays: Arrays) -> Any:
+    return _wide.bind(*arrays, fn=fn)
+
+
+@functools.lru_cache(maxsize=1024)
+def _compiled(fn: Wide) -> Wide:
+    return jax.jit(fn)
+
+
+def _run(*arrays: Array, fn: Wide) -> Arrays:
+    with jax.enable_x64(True):
+        return _compiled(fn)(*arrays)
+
+
+def _types(*types: Any, fn: Wide) -> Arrays:
+    with jax.enable_x64(True):
+        return list(jax.make_jaxpr(fn)(*types).out_avals)
+
+
+_wide.def_impl(_run)
+_wide.def_abstract_eval(_types)
+
+
+# The derivative
+
+
+def _jvp(arrays: Arrays, tangents: Arrays, *, fn: Wide) -> tuple[Arrays, Arrays]:
+    moving = tuple([not isinstance(t, ad.Zero) for t in tangents])
+    results = _bind(fn, arrays)
+    if not jnp.issubdtype(results[0].dtype, jnp.floating):
+        return results, [ad.Zero.from_primal_value(x) for x in results]
+    given = [t for t, moves in zip(tangents, moving, strict=True) if moves]
+    return results, _bind(_derivative(fn, moving), [*arrays, *given])
+
+
+@functools.lru_cache(maxsize=1024)
+def _derivative(fn: Wide, moving: tuple[bool, ...]) -> Wide:
+    """Return a function of the arrays and the tangents of those that move."""
+
+    def derivative(*given: Array) -> Arrays:
+        arrays, tangents = given[: len(moving)], given[len(moving) :]
+        moved = tuple([x for x, moves in zip(arrays, moving, strict=True) if moves])
+        fixed = [x for x, moves in zip(arrays, moving, strict=True) if not moves]
+        return list(jax.jvp(lambda *some: fn(*_merged(moving, some, fixed)), moved, tangents)[1])
+
+    return derivative
+
+
+def _merged(choose: Sequence[bool], chosen: Arrays, others: Arrays) -> list[Any]:
+    sources = iter(chosen), iter(others)
+    return [next(sources[0 if first else 1]) for first in choose]
+
+
+def _transpose(cotangents: Arrays, *arrays: Any, fn: Wide) -> Arrays:
+    linear = tuple([ad.is_undefined_primal(x) for x in arrays])
+    types = tuple([x.aval for x in arrays if ad.is_undefined_primal(x)])
+    known = [x for x in arrays if not ad.is_undefined_primal(x)]
+    found = _bind(_transposed(fn, linear, types), [*known, *[ad.instantiate_zeros(g) for g in cotangents]])
+    return _merged(linear, found, [None] * len(known))
+
+
+@functools.lru_cache(maxsize=1024)
+def _transposed(fn: Wide, linear: tuple[bool, ...], types: tuple[Any, ...]) -> Wide:
+    """Return a function of the other arrays and the cotangents."""
+    count = linear.count(False)
+
+    def transposed(*given: Array) -> Arrays:
+        def of_linear(*some: Array) -> Arrays:
+            return fn(*_merged(linear, some, given[:count]))
+
+        return list(jax.linear_transpose(of_linear, *types)(list(given[count:])))
+
+    return transposed
+
+
+ad.primitive_jvps[_wide] = _jvp
+ad.primitive_transposes[_wide] = _transpose
+
+
+# Mapping and lowering
+
+
+def _mapped(arrays: Arrays, axes: Arrays, *, fn: Wide) -> tuple[Arrays, Arrays]:
+    results = _bind(_vectorised(fn, tuple(axes)), arrays)
+    return results, [0] * len(results)
+
+
+@functools.lru_cache(maxsize=1024)
+def _vectorised(fn: Wide, axes: tuple[int | None, ...]) -> Wide:
+    return jax.vmap(fn, axes)
+
+
+def _lower(context: Any, *values: Any, fn: Wide) -> Any:
+    with jax.enable_x64(True):
+        traced = jax.make_jaxpr(_compiled(fn))(*context.avals_in)
+    # with x64 off again, as all around: it decides in how many bits dimensions are that are symbols
+    return mlir.lower_fun(jaxpr_as_fun(traced))(context, *values)
+
+
+batching.primitive_batchers[_wide] = _mapped
+mlir.register_lowering(_wide, _lower)
