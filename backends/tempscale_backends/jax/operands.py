@@ -40,7 +40,7 @@ def as_operands(options: dict[str, Any], *, numbers: tuple[str, ...] = ()) -> tu
 
 
 def with_numbers(arrays: tuple[Array, ...], named: Named) -> tuple[tuple[Array, ...], dict[str, Any]]:
-    """Put options together again from the last of the arrays, where x64 is on; return the first ones, and the options."""
+    """Put options together again from the last of the arrays, where x64 is on; return the first ones, and options."""
     start = len(arrays) - len(named)
     options = {name: _option(x, kind) for (name, kind), x in zip(named, arrays[start:], strict=True)}
     return arrays[:start], options
