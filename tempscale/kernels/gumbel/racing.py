@@ -281,6 +281,8 @@ def _part(temperature: Any, at: int, step: int) -> Any:
 def _race_in_blocks(
     field: Field, key: tuple[Array, Array], draws: Array, rows: Array, xp: Any, *, race: Race, block: int
 ) -> Array:
-    step = max(1, block // max(1, math.prod(field.best.shape)))
+    rows_at_once, groups = field.best.shape
+    slots = sum(part.shape[1] for part in field.parts)
+    step = max(1, block // max(1, rows_at_once * max(groups, slots)))
     parts = [race(field, key, draws[at : at + step], rows, xp) for at in range(0, max(1, draws.shape[0]), step)]
     return parts[0] if len(parts) == 1 else xp.concat(parts, axis=1)

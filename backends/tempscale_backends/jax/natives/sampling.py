@@ -43,6 +43,20 @@ def _first(arrivals: Array, draws: Array) -> Array:
     return jax.lax.top_k(-arrivals, draws.shape[0])[1]
 
 
+def _race(field: gumbel.Field, key: tuple[Array, Array], draws: Array, rows: Array, xp: Any) -> Array:
+    """Race for some draws at a time: all at once would take as many numbers for each as there are groups, or slots."""
+    count, groups = field.best.shape
+    if not isinstance(count, int):  # a symbol, for exported code
+        return gumbel.race(field, key, draws, rows, xp)
+    step = max(1, BLOCK // max(1, count * max(groups, sum(part.shape[1] for part in field.parts))))
+    blocks = -(-draws.shape[0] // step)
+    if blocks < 2:
+        return gumbel.race(field, key, draws, rows, xp)
+    in_blocks = jnp.pad(draws, (0, blocks * step - draws.shape[0])).reshape(blocks, step)
+    found = jax.lax.map(lambda some: gumbel.race(field, key, some, rows, xp), in_blocks)
+    return jnp.moveaxis(found, 1, 0).reshape(count, blocks * step)[:, : draws.shape[0]]
+
+
 def _by_blocks(body: Callable[..., Array]) -> Callable[..., Array]:
     """Make of a body one that draws some rows at a time, so that what is in between stays in the cache."""
 
@@ -109,5 +123,7 @@ def _draw(logits: Array, key: Array, **options: Any) -> Array:
     return _eagerly(logits, key, **options)
 
 
-for _operation in (gumbel.tokens_of_rows, top_k.distinct_tokens_of_rows):
-    _operation.native("jax")(_compiled(_by_blocks(_operation.body)))
+_drawn = functools.partial(gumbel.drawn, stages=gumbel.STAGES._replace(race=_race))
+_with_replacement = functools.partial(gumbel.tokens_of_rows.body, run=_drawn)
+gumbel.tokens_of_rows.native("jax")(_compiled(_by_blocks(_with_replacement)))
+top_k.distinct_tokens_of_rows.native("jax")(_compiled(_by_blocks(top_k.distinct_tokens_of_rows.body)))

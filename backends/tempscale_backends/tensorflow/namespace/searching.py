@@ -66,5 +66,25 @@ def searchsorted(x1: Array, x2: Array, /, *, side: str = "left", sorter: Array |
     if rank(x1) != 1:
         raise ValueError(f"searchsorted looks into an array of one axis, not of {rank(x1)}")
     x1, x2 = pair(x1 if sorter is None else take(x1, sorter), x2)
-    places = tf.searchsorted(order_key(x1), tf.reshape(order_key(x2), [-1]), side, DEFAULT_INDEX)
-    return tf.reshape(places, tf.shape(x2))
+    keys, wanted = order_key(x1), order_key(x2)
+    if tf.executing_eagerly():
+        places = tf.searchsorted(keys, tf.reshape(wanted, [-1]), side, DEFAULT_INDEX)
+        return tf.reshape(places, tf.shape(x2))
+    return _bisected(keys, wanted, side)
+
+
+def _bisected(keys: Array, wanted: Array, side: str) -> Array:
+    """Search by halves: XLA, which may compile the graph, would make of `tf.searchsorted` a comparison of all pairs."""
+    count = tf.cast(size_of(keys, 0), DEFAULT_INDEX)
+    if keys.shape[0] == 0:
+        return tf.zeros_like(wanted, DEFAULT_INDEX)
+
+    def halve(low: Array, high: Array) -> tuple[Array, Array]:
+        middle = (low + high) // 2
+        key = tf.gather(keys, tf.minimum(middle, count - 1))
+        is_before = (key <= wanted if side == "right" else key < wanted) & (low < high)
+        return tf.where(is_before, middle + 1, low), tf.where(is_before, high, middle)
+
+    low = tf.zeros_like(wanted, DEFAULT_INDEX)
+    found = tf.while_loop(lambda low, high: tf.reduce_any(low < high), halve, (low, low + count))
+    return found[0]

@@ -18,6 +18,7 @@ from tempscale.kernels import gumbel
 from tempscale.kernels.gumbel import top_k
 from tempscale.kernels.temperature import Reciprocal
 from tempscale_backends.tensorflow import namespace
+from tempscale_backends.tensorflow.namespace._arguments import size_of, sizes
 
 BLOCK = 2**18
 """Entries that are worked on at a time."""
@@ -107,7 +108,37 @@ def _alternating(y0: Array, y1: Array, x: Array) -> Array:
 
 @top_k.first.native("tensorflow")
 def _first(arrivals: Array, draws: Array) -> Array:
-    return tf.math.top_k(-arrivals, tf.shape(draws)[0]).indices
+    return tf.math.top_k(-arrivals, draws.shape[0]).indices
+
+
+def _some_at_a_time(function: Callable[..., Array], step: Any, width: Any, **arrays: Array) -> Array:
+    """Return the rows of int32 that a function makes of some rows of arrays at a time, `width` numbers each."""
+    count = tf.shape(next(iter(arrays.values())))[0]
+    step = tf.minimum(count, tf.maximum(step, 1))
+
+    def some(block: Array, found: Array) -> tuple[Array, Array]:
+        start = tf.minimum(block * step, count - step)  # the last block may have some rows of the one before
+        here = {name: tf.slice(a, [start, 0][: a.shape.rank], [step, *sizes(a)[1:]]) for name, a in arrays.items()}
+        rows = tf.pad(function(**here), [[0, 0], [0, 1]])
+        return block + 1, tf.tensor_scatter_nd_update(found, (start + tf.range(step))[:, None], rows)
+
+    blocks = -(-count // tf.maximum(step, 1))
+    nothing = tf.zeros((count, width + 1), tf.int32)  # XLA can update no array of width 0
+    return tf.while_loop(lambda block, _: block < blocks, some, (0, nothing))[1][:, :-1]
+
+
+def _race(field: gumbel.Field, key: tuple[Array, Array], draws: Array, rows: Array, xp: Any) -> Array:
+    """Race for some draws at a time: all at once would take as many numbers for each as there are groups, or slots."""
+    if draws.shape[0] == 1:
+        return gumbel.race(field, key, draws, rows, xp)
+    count = size_of(rows, 0)
+    slots = tf.add_n([size_of(part, 1) for part in field.parts])
+    step = BLOCK // tf.maximum(count * tf.maximum(slots, size_of(field.best, 1)), 1)
+
+    def some(draws: Array) -> Array:
+        return tf.transpose(gumbel.race(field, key, draws, rows, xp))
+
+    return tf.transpose(_some_at_a_time(some, step, count, draws=draws))
 
 
 def _by_blocks(body: Callable[..., Array]) -> Callable[..., Array]:
@@ -115,10 +146,7 @@ def _by_blocks(body: Callable[..., Array]) -> Callable[..., Array]:
 
     @functools.wraps(body)
     def draw(x: Array, key: Array, *, temperature: Any, draws: Array, rows: Array, xp: Any) -> Array:
-        if x.shape[1] is None:
-            return body(x, key, temperature=temperature, draws=draws, rows=rows, xp=xp)
-        count = tf.shape(x)[0]
-        step = tf.minimum(count, max(1, BLOCK // x.shape[1]))
+        count, classes = sizes(x)
         # as words, because XLA widens all of an array of 16 bits that it takes floats out of
         by_row = {"x": tf.bitcast(x, tf.uint16) if x.dtype.size == 2 else x, "rows": rows}
         if key.shape.rank == 2:
@@ -126,19 +154,18 @@ def _by_blocks(body: Callable[..., Array]) -> Callable[..., Array]:
         if isinstance(temperature, tf.Tensor) and temperature.shape.rank == 2:
             by_row["temperature"] = tf.broadcast_to(temperature, (count, 1))
 
-        def some(block: Array, found: Array) -> tuple[Array, Array]:
-            start = tf.minimum(block * step, count - step)  # the last block may have some rows of the one before
-            here = {name: tf.slice(a, [start, 0][: a.shape.rank], [step, *a.shape[1:]]) for name, a in by_row.items()}
+        def some(**here: Array) -> Array:
             given = {"key": key, "temperature": temperature, **here}
-            tokens = body(tf.bitcast(given.pop("x"), x.dtype), given.pop("key"), draws=draws, xp=xp, **given)
-            tokens = tf.pad(tokens, [[0, 0], [0, 1]])
-            return block + 1, tf.tensor_scatter_nd_update(found, (start + tf.range(step))[:, None], tokens)
+            return body(tf.bitcast(given.pop("x"), x.dtype), given.pop("key"), draws=draws, xp=xp, **given)
 
-        blocks = -(-count // tf.maximum(step, 1))
-        nothing = tf.zeros((count, tf.shape(draws)[0] + 1), tf.int32)  # XLA can update no array of width 0
-        return tf.while_loop(lambda block, _: block < blocks, some, (0, nothing))[1][:, :-1]
+        return _some_at_a_time(some, BLOCK // classes, draws.shape[0], **by_row)
 
     return draw
+
+
+def _spec(x: Array, name: str) -> tf.TensorSpec:
+    """Leave open how many rows there are, and nothing else: of one axis only `rows` is an axis of rows."""
+    return tf.TensorSpec([None, *x.shape[1:]] if x.shape.rank > 1 or name == "rows" else x.shape, x.dtype)
 
 
 def _compiled(body: Callable[..., Array]) -> Callable[..., Array]:
@@ -168,15 +195,17 @@ def _compiled(body: Callable[..., Array]) -> Callable[..., Array]:
             options["factor"] = options.pop("temperature").value
         named = {name: value for name, value in options.items() if isinstance(value, (tf.Tensor, tf.Variable))}
         operands = [tf.convert_to_tensor(given) for given in (*arrays, *named.values())]
-        specs = tuple([tf.TensorSpec([None, *given.shape[1:]][: given.shape.rank], given.dtype) for given in operands])
+        specs = tuple([_spec(given, name) for given, name in zip(operands, ("", "", *named), strict=True)])
         static = tuple([(name, value) for name, value in options.items() if name not in named])
         return for_operands(specs, tuple(named), static)(*operands)
 
     return native
 
 
-for _operation in (gumbel.tokens_of_rows, top_k.distinct_tokens_of_rows):
-    _operation.native("tensorflow")(_compiled(_by_blocks(_operation.body)))
+_drawn = functools.partial(gumbel.drawn, stages=gumbel.STAGES._replace(race=_race))
+_with_replacement = functools.partial(gumbel.tokens_of_rows.body, run=_drawn)
+gumbel.tokens_of_rows.native("tensorflow")(_compiled(_by_blocks(_with_replacement)))
+top_k.distinct_tokens_of_rows.native("tensorflow")(_compiled(_by_blocks(top_k.distinct_tokens_of_rows.body)))
 _eagerly = _compiled(_sample.body)
 
 
