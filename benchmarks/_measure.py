@@ -71,10 +71,15 @@ def without_numba(run: Callable[..., Any]) -> Callable[..., Any]:
 
 def peak_bytes(run: Contender) -> int | None:
     """Return by how much a call raises the resident memory of the process at its highest; None but on Linux."""
+    run()
+    return peak_of_one_call(run)
+
+
+def peak_of_one_call(run: Contender) -> int | None:
+    """Return what `peak_bytes` does, of the next call alone."""
     status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
     if not reset.exists():
         return None
-    run()
     gc.collect()
     _trim()
     reset.write_text("5")  # the high-water mark starts again from here

@@ -2,8 +2,9 @@
 
 Prints, for each framework, way of running and case, by how much a call raises the resident memory of the process at its
 highest, in MiB and as a multiple of the bytes of the input and the output together; the output is part of what it
-raises. Each is measured in a fresh process, in the second call, so that what compilers take does not count. A line that
-is much higher for the larger of two sizes of a case is memory that grows faster than both. Needs Linux.
+raises. Each is measured in a fresh process, in the first call of its size, because frameworks keep its memory for the
+next one. So it counts what compilers take, some 100 MiB whatever the size: look at the larger of two sizes of a case,
+whose MiB should grow no faster than its input and output. Needs Linux.
 
     python -m benchmarks.drawing_memory [--backend NAME ...] [--case WORD ...] [--largest] [--markdown]
 
@@ -24,7 +25,7 @@ from typing import Any
 import numpy as np
 
 import tempscale
-from benchmarks._measure import peak_bytes
+from benchmarks._measure import peak_of_one_call
 from tempscale import random
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -69,9 +70,9 @@ LARGEST = (
 )
 
 
-def call_of(case: Case) -> Callable[[Any], Any]:
+def call_of(case: Case, draws: int) -> Callable[[Any], Any]:
     """Return the case as a function of one array: the logits or weights, or something for the draw to be like."""
-    size, draws = case.shape[-1], case.draws
+    size = case.shape[-1]
     calls: dict[str, Callable[[Any], Any]] = {
         "sample": lambda x: tempscale.sample(x, KEY, num_samples=draws),
         "sample_without_replacement": lambda x: tempscale.sample_without_replacement(x, KEY, draws),
@@ -90,19 +91,19 @@ def measured(name: str, compiler: str | None, case: Case) -> tuple[int, int]:
     has_input = case.function.startswith(("sample", "weighted"))
     values = np.random.default_rng(0).random(case.shape if has_input else (1,), np.float32)
     x = backend.asarray(values)
-    call = call_of(case) if compiler is None else backend.jit(call_of(case), compiler=compiler)
-    output = backend.to_numpy(call(x)).nbytes
 
-    def run() -> Any:
-        found = call(x)
-        # waits for what a framework computes in the background
-        backend.to_numpy(found.reshape(-1)[:1] if name != "tensorflow" else found[..., :1])
+    def run(draws: int) -> Any:
+        call = call_of(case, draws)
+        found = (call if compiler is None else backend.jit(call, compiler=compiler))(x)
+        backend.to_numpy(backend.namespace.max(found))  # waits for what is computed in the background
         return found
 
-    peak = peak_bytes(run)
+    run(1)
+    found: list[Any] = []
+    peak = peak_of_one_call(lambda: found.append(run(case.draws)))
     if peak is None:
         raise SystemExit("the peak of a process is only known on Linux")
-    return peak, (values.nbytes if has_input else 0) + output
+    return peak, (values.nbytes if has_input else 0) + backend.to_numpy(found[0]).nbytes
 
 
 def in_a_fresh_process(*arguments: Any) -> tuple[int, int] | None:

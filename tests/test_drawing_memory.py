@@ -15,15 +15,16 @@ from tempscale import Backend, random
 
 KEY = random.key(42)
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-BLOCKS = 2**25
-"""Bytes for what is worked on at a time, whatever the sizes: a dozen arrays of 2^18 entries, on each of two cores."""
+CONSTANT = 2**27
+"""Bytes for what is worked on at a time, whatever the sizes, and for compiling."""
 MULTIPLE = 16
 """Of the bytes of input and output; sorting takes the most."""
+DRAWN = 20_000
 
-DRAWS: dict[str, tuple[tuple[int, ...], Callable[[Any], Any]]] = {
-    "sample of one row of few classes": ((4,), lambda x: ts.sample(x, KEY, num_samples=20_000)),
-    "sample of one row of more classes than groups": ((5000,), lambda x: ts.sample(x, KEY, num_samples=20_000)),
-    "choice with weights": ((20_000,), lambda p: random.choice(KEY, 20_000, 20_000, p=p)),
+DRAWS: dict[str, tuple[tuple[int, ...], Callable[[Any, int], Any]]] = {
+    "sample of one row of few classes": ((4,), lambda x, n: ts.sample(x, KEY, num_samples=n)),
+    "sample of one row of more classes than groups": ((5000,), lambda x, n: ts.sample(x, KEY, num_samples=n)),
+    "choice with weights": ((20_000,), lambda p, n: random.choice(KEY, 20_000, n, p=p)),
 }
 
 
@@ -46,5 +47,6 @@ def resident(field: str) -> int:
 def test_memory_of_a_draw_is_at_most_linear_in_what_goes_in_and_comes_out(name: str, backend: Backend) -> None:
     shape, draw = DRAWS[name]
     x = backend.asarray(np.random.default_rng(0).random(shape, np.float32))
-    tokens = backend.to_numpy(draw(x))
-    assert peak_of(lambda: draw(x)) < BLOCKS + MULTIPLE * (4 * x.shape[0] + tokens.nbytes)
+    draw(x, 1)  # what is imported and set up
+    # the first call of this size: frameworks keep its memory for the next one
+    assert peak_of(lambda: draw(x, DRAWN)) < CONSTANT + MULTIPLE * (4 * x.shape[0] + 8 * DRAWN)
