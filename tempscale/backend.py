@@ -96,6 +96,9 @@ class Backend(ABC):
     unknown_dims: bool = True
     """Whether `jit` can compile for dimensions that are not known yet."""
 
+    follows_arrays: bool = True
+    """Whether results lie on the device of the arrays that they are computed from. If not, `beside` sees to that."""
+
     # Identity and devices
 
     @property
@@ -136,6 +139,10 @@ class Backend(ABC):
 
     def allowing(self, dtype: str) -> AbstractContextManager[Any]:
         """Return a context in which `dtype` can be used, where that takes a setting; by default nothing."""
+        return nullcontext()
+
+    def beside(self, tree: Any) -> AbstractContextManager[Any]:
+        """Return a context in which results lie on the device of the first array in a tree of arguments."""
         return nullcontext()
 
     @abstractmethod

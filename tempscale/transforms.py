@@ -252,7 +252,8 @@ def vmap(fn: Callable[..., Any], in_axes: Any = 0, out_axes: int = 0) -> Callabl
         xp = backend.namespace
         for i in mapped:
             _check_axis("in_axes", axes[i], len(backend.shape(leaves[i])))
-        arrays = [xp.moveaxis(leaves[i], axes[i], 0) if axes[i] else leaves[i] for i in mapped]
+        with backend.beside(args):
+            arrays = [xp.moveaxis(leaves[i], axes[i], 0) if axes[i] else leaves[i] for i in mapped]
         _check_sizes(backend, arrays)
         parts: list[_Parts] = []
 
@@ -267,7 +268,8 @@ def vmap(fn: Callable[..., Any], in_axes: Any = 0, out_axes: int = 0) -> Callabl
         if out_axes:
             for x in results:
                 _check_axis("out_axes", out_axes, len(backend.shape(x)))
-            results = tuple([xp.moveaxis(x, 0, out_axes) for x in results])
+            with backend.beside(results):
+                results = tuple([xp.moveaxis(x, 0, out_axes) for x in results])
         return parts[-1].joined(results)
 
     return call

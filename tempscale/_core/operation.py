@@ -133,44 +133,50 @@ def _make_operation(
     call = Call(getattr(body, "__name__", type(body).__name__), parameters)
     trees = prepare is None  # a function that checks its arguments checks arrays
 
-    def bind(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Backend, tuple[Any, ...], dict[str, Any]]:
-        found, incomplete = resolve(args, kwargs, names, arrays, trees)
-        backend = backend_named(found)
-        if incomplete or not found:
+    def native_or_body(backend: Backend) -> Callable[..., Any]:
+        return natives.get(backend.name) or body_of(backend)
+
+    def body_of(backend: Backend) -> Callable[..., Any]:
+        return functools.partial(body, xp=backend.namespace)
+
+    def run(
+        choose: Callable[[Backend], Callable[..., Any]],
+        backend: Backend,
+        incomplete: bool,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        is_precise = run_in is not None and "precision" in kwargs
+        precision = kwargs.pop("precision") if is_precise else None
+        if incomplete:
             args, kwargs = complete(backend, args, kwargs, arrays, names=names, trees=trees)
         if prepare is not None:
             args, kwargs = prepare(backend, *args, **kwargs)
-        return backend, args, kwargs
+        if run_in is not None and is_precise:
+            return run_in(precision, backend, choose(backend), args, kwargs)
+        return choose(backend)(*args, **kwargs)
 
-    def native_or_body(backend: Backend) -> Callable[..., Any]:
-        return natives.get(backend.name) or functools.partial(body, xp=backend.namespace)
-
-    def precisely(implementation: Callable[[Backend], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        precision = kwargs.pop("precision")
-        backend, args, kwargs = bind(args, kwargs)
-        assert run_in is not None
-        return run_in(precision, backend, implementation(backend), args, kwargs)
+    def dispatched(
+        choose: Callable[[Backend], Callable[..., Any]], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        found, incomplete = resolve(args, kwargs, names, arrays, trees)
+        backend = backend_named(found)
+        if backend.follows_arrays:
+            return run(choose, backend, incomplete or not found, args, kwargs)
+        with backend.beside((args, kwargs)):
+            return run(choose, backend, incomplete or not found, args, kwargs)
 
     @with_code_of_its_own
     @functools.wraps(body)
     def operation(*args: Any, **kwargs: Any) -> Any:
         try:
-            if run_in is not None and "precision" in kwargs:
-                return precisely(native_or_body, args, kwargs)
-            backend, bound, options = bind(args, kwargs)
-            native = natives.get(backend.name)
-            if native is not None:
-                return native(*bound, **options)
-            return body(*bound, xp=backend.namespace, **options)
+            return dispatched(native_or_body, args, kwargs)
         except Exception:
             call.check(args, kwargs)
             raise
 
     def call_body(*args: Any, **kwargs: Any) -> Any:
-        if run_in is not None and "precision" in kwargs:
-            return precisely(lambda backend: functools.partial(body, xp=backend.namespace), args, kwargs)
-        backend, args, kwargs = bind(args, kwargs)
-        return body(*args, xp=backend.namespace, **kwargs)
+        return dispatched(body_of, args, kwargs)
 
     def native(backend: str) -> Callable[[_F], _F]:
         def register(fn: _F) -> _F:

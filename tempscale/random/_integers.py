@@ -7,8 +7,8 @@ from typing import Any
 
 from tempscale._core.arguments import as_flag, as_integer
 from tempscale._core.dispatch import backend_of, is_number
-from tempscale._core.dtypes import INTEGERS
-from tempscale._core.operation import INJECTED
+from tempscale._core.dtypes import INTEGERS, cast
+from tempscale._core.operation import INJECTED, agnostic
 from tempscale._mistakes import in_words
 from tempscale.backend import Array, Backend
 from tempscale.kernels import threefry
@@ -174,7 +174,7 @@ def permutation(
         order = _order(raw, shape=as_shape(shape), axis=place, dtype=backend.default_index())
         return entry_at(x, order, axis=place)
     order = _order(raw, shape=as_shape(shape[place]), axis=0, dtype=backend.default_index())
-    return backend.namespace.take(x, order, axis=place)
+    return _taken(x, order, axis=place, shape=(shape[place],))
 
 
 @draw
@@ -256,17 +256,17 @@ def choice(
     weights = None if p is None else as_weights(backend, p, raw, size, 1 if replace else count)
     index = _index(backend, raw, weights, size, count, replace)
     if is_number(a):
-        return backend.namespace.reshape(index, shape)
-    chosen = backend.namespace.take(a, index, axis=place)
-    return backend.namespace.reshape(chosen, (*sizes[:place], *shape, *sizes[place + 1 :]))
+        return _indices(index, shape=shape, dtype=backend.default_index())
+    return _taken(a, index, axis=place, shape=shape)
 
 
 def _index(backend: Backend, key: Array, weights: Array | None, size: int, count: int, replace: bool) -> Array:
+    """Return the indices of the entries that are chosen, and perhaps of more behind them."""
     dtype = backend.default_index()
     if weights is None:
         if replace:
-            return backend.namespace.astype(randint(key, (count,), 0, max(size, 1)), backend.dtype(dtype))
-        return _order(key, shape=(size,), axis=0, dtype=dtype)[:count]
+            return randint(key, (count,), 0, max(size, 1))
+        return _order(key, shape=(size,), axis=0, dtype=dtype)
     if replace:
         return _weighted(key, weights, count=count, size=size, dtype=dtype)
     return _race(key, weights, count=count, size=size, dtype=dtype)
@@ -297,3 +297,16 @@ def _race(key: Array, weights: Array, /, *, count: int, size: int, dtype: str, x
     arrival = -quantiles.log(_open_unit(threefry.pairs(key, count=size), xp), xp) / xp.where(w > 0, w, xp.ones_like(w))
     order = xp.argsort(xp.where(w > 0, arrival, xp.full_like(w, math.inf)), stable=True)
     return xp.astype(order[:count], backend.dtype(dtype))
+
+
+@agnostic
+def _indices(index: Array, /, *, shape: tuple[int, ...], dtype: str, xp: Any = INJECTED) -> Array:
+    """Return the first of some indices, in a shape."""
+    return cast(xp.reshape(index[: math.prod(shape)], shape), backend_of(index).dtype(dtype), xp)
+
+
+@agnostic
+def _taken(x: Array, index: Array, /, *, axis: int, shape: tuple[int, ...], xp: Any = INJECTED) -> Array:
+    """Return the entries at the first of some indices along an axis, in a shape that takes its place."""
+    chosen = xp.take(x, index[: math.prod(shape)], axis=axis)
+    return xp.reshape(chosen, (*x.shape[:axis], *shape, *x.shape[axis + 1 :]))

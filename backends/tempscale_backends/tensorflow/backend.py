@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import record
 
+from tempscale._core.dispatch import unwrap
+from tempscale._core.trees import flatten
 from tempscale.backend import Array, ArrayFunction, Backend, ForwardRule, ReverseRule
 from tempscale_backends.tensorflow import namespace
 from tempscale_backends.tensorflow import natives as natives
+
+
+def _beside_the_arrays(transform: Callable[..., Any]) -> Callable[..., Any]:
+    """Have what a transform returns lie on the device of the arrays."""
+
+    @functools.wraps(transform)
+    def placed(self: TensorFlowBackend, fn: Any, arrays: Sequence[Array], *others: Any) -> Any:
+        with self.beside(arrays):
+            return transform(self, fn, arrays, *others)
+
+    return placed
 
 
 class TensorFlowBackend(Backend):
@@ -20,6 +35,7 @@ class TensorFlowBackend(Backend):
     name = "tensorflow"
     array_types = (tf.Tensor, tf.Variable)
     compilers = ("tf.function", "tf.function(jit_compile=True)")
+    follows_arrays = False  # eagerly: results lie on the first device, wherever the arrays are
 
     @property
     def version(self) -> str:
@@ -54,6 +70,15 @@ class TensorFlowBackend(Backend):
         except TypeError:
             raise TypeError(f"TensorFlow has no dtype {name}") from None
 
+    def beside(self, tree: Any) -> AbstractContextManager[Any]:
+        if not tf.executing_eagerly() or len(tf.config.list_logical_devices()) == 1:
+            return nullcontext()
+        values = [unwrap(leaf) for leaf in flatten(tree)[0]]
+        device: AbstractContextManager[Any] = tf.device(
+            next((x.device for x in values if isinstance(x, self.array_types)), None)
+        )
+        return device
+
     def default_float(self) -> str:
         return "float32"
 
@@ -84,7 +109,8 @@ class TensorFlowBackend(Backend):
         return not hasattr(x, "numpy") or not tf.executing_eagerly()
 
     def stop_gradient(self, x: Array) -> Array:
-        return tf.stop_gradient(x)
+        with self.beside(x):
+            return tf.stop_gradient(x)
 
     def custom_gradient(self, fn: ArrayFunction, *, vjp: ReverseRule, jvp: ForwardRule) -> ArrayFunction:
         def call(*arrays: Array) -> Array:
@@ -116,6 +142,7 @@ class TensorFlowBackend(Backend):
 
         return call
 
+    @_beside_the_arrays
     def vjp(self, fn: ArrayFunction, arrays: Sequence[Array], cotangent: Array) -> tuple[Array, ...]:
         arrays = [tf.identity(x) for x in arrays]  # one array given twice has two gradients
         with tf.GradientTape() as tape:
@@ -125,6 +152,7 @@ class TensorFlowBackend(Backend):
         gradients = tape.gradient(result, list(arrays), cotangent, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return tuple([tf.convert_to_tensor(g) for g in gradients])  # a gather has a sparse one
 
+    @_beside_the_arrays
     def value_and_grad(
         self, fn: Callable[..., tuple[Array, Any]], arrays: Sequence[Array]
     ) -> tuple[Array, Any, tuple[Array, ...]]:
@@ -135,6 +163,7 @@ class TensorFlowBackend(Backend):
         gradients = tape.gradient(value, arrays, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return value, more, tuple([tf.convert_to_tensor(g) for g in gradients])  # a gather has a sparse one
 
+    @_beside_the_arrays
     def jvp(self, fn: ArrayFunction, arrays: Sequence[Array], tangents: Sequence[Array]) -> Array:
         arrays = [tf.identity(x) for x in arrays]
         with tf.autodiff.ForwardAccumulator(list(arrays), list(tangents)) as accumulator:
@@ -147,21 +176,28 @@ class TensorFlowBackend(Backend):
             return tf.nest.map_structure(tf.identity, fn(*row))
 
         def mapped(*arrays: Array) -> Array:
-            return tf.vectorized_map(one, arrays, fallback_to_while_loop=False)
+            with self.beside(arrays):
+                return tf.vectorized_map(one, arrays, fallback_to_while_loop=False)
 
         return mapped
 
     def jit(self, fn: ArrayFunction, *, compiler: str | None = None, unknown_dims: bool = False) -> ArrayFunction:
         xla = compiler == self.compilers[1]
         if not unknown_dims:
-            compiled: ArrayFunction = tf.function(fn, jit_compile=xla, autograph=False)
-            return compiled
+            compiled = tf.function(fn, jit_compile=xla, autograph=False)
+
+            def beside(*arrays: Array) -> Any:
+                with self.beside(arrays):
+                    return compiled(*arrays)
+
+            return beside
         made: dict[tuple[Any, ...], Any] = {}
 
         def call(*arrays: Array) -> Any:
             specs = tuple(tf.TensorSpec([None] * len(x.shape), x.dtype) for x in arrays)
             if specs not in made:
                 made[specs] = tf.function(fn, input_signature=specs, jit_compile=xla, autograph=False)
-            return made[specs](*arrays)
+            with self.beside(arrays):
+                return made[specs](*arrays)
 
         return call
