@@ -20,9 +20,9 @@ from tempscale._core.dispatch import (
     unwrap,
 )
 from tempscale._core.dtypes import INTEGERS
+from tempscale._core.mistakes import in_words
 from tempscale._core.registry import get_backend, loaded
 from tempscale._core.trees import flatten, map_leaves
-from tempscale._mistakes import in_words
 from tempscale.backend import FLOATS, Array, ArrayFunction, Backend
 
 __all__ = ["array_namespace", "convert", "custom_gradient", "stop_gradient", "to_numpy"]

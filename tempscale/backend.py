@@ -222,12 +222,6 @@ class Backend(ABC):
         """
         raise NotImplementedError(f"{self.name} does not compile")
 
-    def __reduce__(self) -> Any:
-        """Travel by name, so that a pickled or copied backend is the one backend of that name where it arrives."""
-        from tempscale._core.registry import get_backend, loaded
-
-        return (get_backend, (self.name,)) if loaded.get(self.name) is self else super().__reduce__()
-
     def compiler_problem(self, compiler: str) -> str | None:
         """Why that compiler cannot work on this machine, and what would help; None if it can."""
         return None

@@ -15,9 +15,9 @@ import numpy as np
 
 from tempscale._core.arguments import as_flag, as_function, as_integer, as_integers
 from tempscale._core.dispatch import DEFAULT, backend_named, is_number, owner_of, resolve, unwrap
+from tempscale._core.mistakes import in_words, shown
 from tempscale._core.registry import get_backend, stands_for, with_code_of_its_own
 from tempscale._core.trees import Structure, flatten
-from tempscale._mistakes import in_words, shown
 from tempscale.backend import FLOATS, Array, Backend
 
 __all__ = ["grad", "jit", "value_and_grad", "vmap"]

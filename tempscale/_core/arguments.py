@@ -11,7 +11,7 @@ import numpy as np
 from tempscale._core.checks import check_logits, check_temperature, checking
 from tempscale._core.dispatch import is_number
 from tempscale._core.dtypes import INTEGERS, LARGEST, SMALLEST_NORMAL
-from tempscale._mistakes import VALUES, shown
+from tempscale._core.mistakes import VALUES, shown
 from tempscale.backend import FLOATS, Array, Backend
 from tempscale.contracts import working_precision
 

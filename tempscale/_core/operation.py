@@ -13,8 +13,8 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from tempscale._core.arguments import as_function
 from tempscale._core.dispatch import backend_named, complete, resolve
+from tempscale._core.mistakes import Call
 from tempscale._core.registry import with_code_of_its_own
-from tempscale._mistakes import Call
 from tempscale.backend import Backend
 from tempscale.contracts import Contract, Specification
 

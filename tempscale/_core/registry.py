@@ -6,6 +6,7 @@ parties') or from `register_backend`. Nothing here imports a framework before it
 
 from __future__ import annotations
 
+import copyreg
 import functools
 import importlib
 import importlib.util
@@ -229,7 +230,15 @@ def _instantiate(backend: Backend | type[Backend]) -> Backend:
             f"{cls.__module__}.{cls.__qualname__} is not a backend: it has the members of tempscale.backend.Backend, "
             "but does not inherit from it"
         )
+    copyreg.pickle(cls, _by_name)
     return backend() if isinstance(backend, type) else backend
+
+
+def _by_name(backend: Backend) -> Any:
+    """Have a backend that is pickled or copied be the one backend of its name where it arrives."""
+    if loaded.get(backend.name) is backend:
+        return get_backend, (backend.name,)
+    return object.__reduce_ex__(backend, 2)
 
 
 def _claim(name: str, origin: str) -> None:

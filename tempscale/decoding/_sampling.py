@@ -9,8 +9,8 @@ import numpy as np
 from tempscale._core.arguments import as_axis, as_float, as_integer, as_mask, as_temperature, same_shape
 from tempscale._core.checks import check_key, check_logits, checking
 from tempscale._core.dispatch import call_backend, is_number, is_sequence, unwrap
+from tempscale._core.mistakes import in_words, shown
 from tempscale._core.operation import INJECTED, agnostic
-from tempscale._mistakes import in_words, shown
 from tempscale.backend import Array, Backend
 from tempscale.kernels import gumbel
 from tempscale.kernels.gumbel import top_k

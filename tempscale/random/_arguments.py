@@ -12,8 +12,8 @@ from tempscale._core.arguments import as_dtype_name, as_integer, as_integers, as
 from tempscale._core.checks import check_key, check_weights, checking
 from tempscale._core.dispatch import as_data, call_backend, check_list, is_number, is_sequence, unwrap
 from tempscale._core.dtypes import INTEGER_RANGES, INTEGERS
+from tempscale._core.mistakes import shown
 from tempscale._core.operation import Operation
-from tempscale._mistakes import shown
 from tempscale.backend import FLOATS, Array, Backend
 from tempscale.kernels import threefry
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from tempscale._core.arguments import as_number
+from tempscale._core.mistakes import in_words
 from tempscale._core.operation import INJECTED
-from tempscale._mistakes import in_words
 from tempscale.backend import Array
 from tempscale.kernels import threefry
 from tempscale.kernels.draws import draw, in_blocks

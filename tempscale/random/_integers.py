@@ -8,8 +8,8 @@ from typing import Any
 from tempscale._core.arguments import as_flag, as_integer
 from tempscale._core.dispatch import backend_of, is_number
 from tempscale._core.dtypes import INTEGERS, cast
+from tempscale._core.mistakes import in_words
 from tempscale._core.operation import INJECTED, agnostic
-from tempscale._mistakes import in_words
 from tempscale.backend import Array, Backend
 from tempscale.kernels import threefry
 from tempscale.kernels.draws import draw, rarely

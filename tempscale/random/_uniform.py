@@ -9,8 +9,8 @@ from tempscale._core.arguments import as_number
 from tempscale._core.checks import check_probabilities, checking
 from tempscale._core.dispatch import backend_of, is_number
 from tempscale._core.dtypes import SMALLEST_NORMAL
+from tempscale._core.mistakes import in_words
 from tempscale._core.operation import INJECTED
-from tempscale._mistakes import in_words
 from tempscale.backend import FLOATS, Array
 from tempscale.kernels import threefry
 from tempscale.kernels.draws import draw, in_blocks, random_bits, rarely

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from tempscale._core.arguments import as_flag, as_integer
+from tempscale._core.mistakes import in_words, shown
 from tempscale._core.registry import backends as installed_backends
 from tempscale._core.registry import get_backend
-from tempscale._mistakes import in_words, shown
 from tempscale._reference.wide import WIDE_LONGDOUBLE
 from tempscale.arrays import to_numpy
 from tempscale.backend import FLOATS, Array

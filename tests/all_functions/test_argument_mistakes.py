@@ -13,7 +13,7 @@ from support import require
 
 import tempscale as ts
 from tempscale import random
-from tempscale._mistakes import HABITS
+from tempscale._core.mistakes import HABITS
 from tempscale.testing import assert_conforms, gradcheck
 
 KEY = random.key(0)

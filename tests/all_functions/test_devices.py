@@ -71,7 +71,7 @@ check("jvp", backend.jvp(lambda x: total(x, x), arrays[:1], arrays[:1]), SECOND)
 @pytest.mark.parametrize("name", SECOND)
 def test_results_of_every_function_lie_on_the_device_of_the_arrays(name: str) -> None:
     require(name)
-    names = {"NAME": name, "SECOND": SECOND[name], "TESTS": str(Path(__file__).parent)}
+    names = {"NAME": name, "SECOND": SECOND[name], "TESTS": str(Path(__file__).parents[1])}
     constants = "\n".join(f"{key} = {value!r}" for key, value in names.items())
     code = [SETUP.get(name, ""), constants, EVERY_FUNCTION, "" if name == "numpy" else TRANSFORMS]
     flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
