@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_derivatives import LABELS, OPERATIONS, TEMPERATURE, cotangent_of, direction, operands_of
+from differentiable import LABELS, OPERATIONS, TEMPERATURE, cotangent_of, direction, operands_of
 
 from tempscale._core.operation import OPERATIONS as SPECIFIED
 from tempscale._reference import wide
