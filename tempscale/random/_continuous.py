@@ -21,7 +21,17 @@ from tempscale.random._uniform import _open_unit, _rounded, _without_subnormal
 def normal(key: Key | Array, shape: Any = (), dtype: Any = "float32", *, like: Array | None = None) -> Array:
     """Draw from the standard normal distribution.
 
-    Parameters and errors that are not listed: see `tempscale.random`.
+    Parameters
+    ----------
+    key : Key or array
+        What `tempscale.random.key` makes from a seed; or an integer array of shape (2,) of any framework (uint32, int32
+        or int64) that holds the bits of its two words; or one of JAX's typed keys (threefry2x32).
+    shape : int or sequence of int, default ()
+        Shape of the result, which has at most 2^32 entries.
+    dtype : str or dtype, default "float32"
+        float16, bfloat16, float32 or float64. The default is the same on every framework, so that the results are.
+    like : array, optional
+        The result has the framework and device of this array, where no other argument is an array. NumPy by default.
 
     Returns
     -------
@@ -29,6 +39,14 @@ def normal(key: Key | Array, shape: Any = (), dtype: Any = "float32", *, like: A
         The quantile of u = (w + 1/2) / 2^32 for a word w of `bits`, for float64 u = (w + 1/2) / 2^52 for the top 52
         bits of 64: computed in float64 with a relative error of 4e-12, and rounded once (for float16 and bfloat16
         once more, from float32). The same bits on every framework; not those of `jax.random.normal`.
+
+    Raises
+    ------
+    TypeError
+        If `key` is not a key, arrays of two frameworks are given, or the framework has no such dtype (one of 64 bits in
+        JAX without x64).
+    ValueError
+        If `shape` is not a shape.
 
     Examples
     --------
@@ -56,12 +74,19 @@ def truncated_normal(
 ) -> Array:
     """Draw from the standard normal distribution between two bounds.
 
-    Parameters and errors that are not listed: see `tempscale.random`.
-
     Parameters
     ----------
+    key : Key or array
+        What `tempscale.random.key` makes from a seed; or an integer array of shape (2,) of any framework (uint32, int32
+        or int64) that holds the bits of its two words; or one of JAX's typed keys (threefry2x32).
     lower, upper : float
         Numbers with lower < upper, however far out; infinite ones will do.
+    shape : int or sequence of int, default ()
+        Shape of the result, which has at most 2^32 entries.
+    dtype : str or dtype, default "float32"
+        float16, bfloat16, float32 or float64. The default is the same on every framework, so that the results are.
+    like : array, optional
+        The result has the framework and device of this array, where no other argument is an array. NumPy by default.
 
     Returns
     -------
@@ -72,6 +97,11 @@ def truncated_normal(
 
     Raises
     ------
+    TypeError
+        If `key` is not a key, arrays of two frameworks are given, or the framework has no such dtype (one of 64 bits in
+        JAX without x64).
+    ValueError
+        If `shape` is not a shape.
     TypeError, ValueError
         If a bound is no number, or they are out of order.
 
@@ -163,13 +193,31 @@ def _truncated_normal(
 def exponential(key: Key | Array, shape: Any = (), dtype: Any = "float32", *, like: Array | None = None) -> Array:
     """Draw from the exponential distribution with mean 1.
 
-    Parameters and errors that are not listed: see `tempscale.random`.
+    Parameters
+    ----------
+    key : Key or array
+        What `tempscale.random.key` makes from a seed; or an integer array of shape (2,) of any framework (uint32, int32
+        or int64) that holds the bits of its two words; or one of JAX's typed keys (threefry2x32).
+    shape : int or sequence of int, default ()
+        Shape of the result, which has at most 2^32 entries.
+    dtype : str or dtype, default "float32"
+        float16, bfloat16, float32 or float64. The default is the same on every framework, so that the results are.
+    like : array, optional
+        The result has the framework and device of this array, where no other argument is an array. NumPy by default.
 
     Returns
     -------
     array
         -log(u), with u as in `normal`, computed in float64 and rounded as there. The same bits on every framework; not
         those of `jax.random.exponential`.
+
+    Raises
+    ------
+    TypeError
+        If `key` is not a key, arrays of two frameworks are given, or the framework has no such dtype (one of 64 bits in
+        JAX without x64).
+    ValueError
+        If `shape` is not a shape.
 
     Examples
     --------
@@ -189,13 +237,31 @@ def _exponential(key: Array, /, *, shape: tuple[int, ...], dtype: str, xp: Any =
 def gumbel(key: Key | Array, shape: Any = (), dtype: Any = "float32", *, like: Array | None = None) -> Array:
     """Draw from the standard Gumbel distribution.
 
-    Parameters and errors that are not listed: see `tempscale.random`.
+    Parameters
+    ----------
+    key : Key or array
+        What `tempscale.random.key` makes from a seed; or an integer array of shape (2,) of any framework (uint32, int32
+        or int64) that holds the bits of its two words; or one of JAX's typed keys (threefry2x32).
+    shape : int or sequence of int, default ()
+        Shape of the result, which has at most 2^32 entries.
+    dtype : str or dtype, default "float32"
+        float16, bfloat16, float32 or float64. The default is the same on every framework, so that the results are.
+    like : array, optional
+        The result has the framework and device of this array, where no other argument is an array. NumPy by default.
 
     Returns
     -------
     array
         -log(-log(u)), with u as in `normal`, computed in float64 and rounded as there. The same bits on every
         framework; not those of `jax.random.gumbel`.
+
+    Raises
+    ------
+    TypeError
+        If `key` is not a key, arrays of two frameworks are given, or the framework has no such dtype (one of 64 bits in
+        JAX without x64).
+    ValueError
+        If `shape` is not a shape.
 
     Examples
     --------

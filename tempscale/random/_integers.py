@@ -42,15 +42,20 @@ def randint(
 ) -> Array:
     """Draw integers from minval to maxval - 1, all equally likely.
 
-    Parameters and errors that are not listed: see `tempscale.random`.
-
     Parameters
     ----------
+    key : Key or array
+        What `tempscale.random.key` makes from a seed; or an integer array of shape (2,) of any framework (uint32, int32
+        or int64) that holds the bits of its two words; or one of JAX's typed keys (threefry2x32).
+    shape : int or sequence of int, default ()
+        Shape of the result, which has at most 2^32 entries.
     minval, maxval : int or array
         Bounds, at most 2^32 apart. Arrays are taken as `dtype` and must broadcast to `shape`; where they have
         minval >= maxval, the result is minval.
     dtype : str or dtype, default "int32"
         int8 to int64, or uint8 to uint32.
+    like : array, optional
+        The result has the framework and device of this array, where no other argument is an array. NumPy by default.
 
     Returns
     -------
@@ -61,6 +66,11 @@ def randint(
 
     Raises
     ------
+    TypeError
+        If `key` is not a key, arrays of two frameworks are given, or the framework has no such dtype (one of 64 bits in
+        JAX without x64).
+    ValueError
+        If `shape` is not a shape.
     TypeError, ValueError
         If bounds are no integers, or numbers have minval >= maxval, are more than 2^32 apart
         or not in the range of `dtype`.
@@ -127,16 +137,19 @@ def permutation(
 ) -> Array:
     """Permute an array along an axis, or the numbers from 0 to x - 1.
 
-    Parameters and errors that are not listed: see `tempscale.random`.
-
     Parameters
     ----------
+    key : Key or array
+        What `tempscale.random.key` makes from a seed; or an integer array of shape (2,) of any framework (uint32, int32
+        or int64) that holds the bits of its two words; or one of JAX's typed keys (threefry2x32).
     x : int or array
         How many numbers, or what to permute.
     axis : int, default 0
         Of `x`.
     independent : bool, default False
         Whether every row along the axis gets a permutation of its own.
+    like : array, optional
+        The result has the framework and device of this array, where no other argument is an array. NumPy by default.
 
     Returns
     -------
@@ -145,6 +158,8 @@ def permutation(
 
     Raises
     ------
+    TypeError
+        If `key` is not a key, arrays of two frameworks are given.
     TypeError, ValueError
         If `x` is negative or 0-d, or has no such axis.
 
@@ -196,10 +211,11 @@ def choice(
 ) -> Array:
     """Choose among the entries of an array along an axis, or among the numbers from 0 to a - 1.
 
-    Parameters and errors that are not listed: see `tempscale.random`.
-
     Parameters
     ----------
+    key : Key or array
+        What `tempscale.random.key` makes from a seed; or an integer array of shape (2,) of any framework (uint32, int32
+        or int64) that holds the bits of its two words; or one of JAX's typed keys (threefry2x32).
     a : int or array
         How many numbers, or the array.
     shape : int or sequence of int, default ()
@@ -211,6 +227,8 @@ def choice(
         and negative ones count as 0.
     axis : int, default 0
         Of `a`.
+    like : array, optional
+        The result has the framework and device of this array, where no other argument is an array. NumPy by default.
 
     Returns
     -------
@@ -219,6 +237,10 @@ def choice(
 
     Raises
     ------
+    TypeError
+        If `key` is not a key, arrays of two frameworks are given.
+    ValueError
+        If `shape` is not a shape.
     TypeError, ValueError
         If `p` has no floats, `a` is empty, `p` does not have as many entries, or more than
         there are shall be chosen without replacement; for a list p if there are negative weights, or their sum is not 1

@@ -60,10 +60,11 @@ def key(seed: int) -> Key:
 def split(key: Key | Array, num: int | Sequence[int] = 2, *, like: Array | None = None) -> Any:
     """Make keys of a key, as `jax.random.split` does: key i is both words of the counter (0, i).
 
-    Parameters and errors that are not listed: see `tempscale.random`.
-
     Parameters
     ----------
+    key : Key or array
+        What `tempscale.random.key` makes from a seed; or an integer array of shape (2,) of any framework (uint32, int32
+        or int64) that holds the bits of its two words; or one of JAX's typed keys (threefry2x32).
     num : int or sequence of int, default 2
         How many, or the shape of an array of keys.
     like : array, optional
@@ -77,6 +78,8 @@ def split(key: Key | Array, num: int | Sequence[int] = 2, *, like: Array | None 
 
     Raises
     ------
+    TypeError
+        If `key` is not a key, arrays of two frameworks are given.
     TypeError, ValueError
         If `num` is no shape.
 
@@ -99,10 +102,11 @@ def split(key: Key | Array, num: int | Sequence[int] = 2, *, like: Array | None 
 def fold_in(key: Key | Array, data: int | Array, *, like: Array | None = None) -> Any:
     """Make a key of a key and a number, as `jax.random.fold_in` does: both words of the counter (0, data).
 
-    Parameters and errors that are not listed: see `tempscale.random`.
-
     Parameters
     ----------
+    key : Key or array
+        What `tempscale.random.key` makes from a seed; or an integer array of shape (2,) of any framework (uint32, int32
+        or int64) that holds the bits of its two words; or one of JAX's typed keys (threefry2x32).
     data : int or array
         A number from 0 to 2^32 - 1, or a 0-d integer array, of which the low 32 bits count: the number of a step,
         which a compiled function can take as an argument.
@@ -117,6 +121,8 @@ def fold_in(key: Key | Array, data: int | Array, *, like: Array | None = None) -
 
     Raises
     ------
+    TypeError
+        If `key` is not a key, arrays of two frameworks are given.
     TypeError, ValueError
         If `data` is no integer in range.
 

@@ -36,18 +36,31 @@ _BITS = ("uint8", "uint16", "uint32", "uint64")
 def bits(key: Key | Array, shape: Any = (), dtype: Any = "uint32", *, like: Array | None = None) -> Array:
     """Draw random bits: `jax.random.bits`, bit for bit.
 
-    Parameters and errors that are not listed: see `tempscale.random`.
-
     Parameters
     ----------
+    key : Key or array
+        What `tempscale.random.key` makes from a seed; or an integer array of shape (2,) of any framework (uint32, int32
+        or int64) that holds the bits of its two words; or one of JAX's typed keys (threefry2x32).
+    shape : int or sequence of int, default ()
+        Shape of the result, which has at most 2^32 entries.
     dtype : str or dtype, default "uint32"
         uint8, uint16, uint32 or uint64.
+    like : array, optional
+        The result has the framework and device of this array, where no other argument is an array. NumPy by default.
 
     Returns
     -------
     array
         Entry i, in row-major order, is y0 ^ y1 of the counter (0, i), its low bits for the narrower dtypes; for
         uint64 it is y0 * 2^32 + y1.
+
+    Raises
+    ------
+    TypeError
+        If `key` is not a key, arrays of two frameworks are given, or the framework has no such dtype (one of 64 bits in
+        JAX without x64).
+    ValueError
+        If `shape` is not a shape.
 
     References
     ----------
@@ -75,13 +88,20 @@ def uniform(
 ) -> Array:
     """Draw from the uniform distribution on [minval, maxval): `jax.random.uniform`, bit for bit.
 
-    Parameters and errors that are not listed: see `tempscale.random`.
-
     Parameters
     ----------
+    key : Key or array
+        What `tempscale.random.key` makes from a seed; or an integer array of shape (2,) of any framework (uint32, int32
+        or int64) that holds the bits of its two words; or one of JAX's typed keys (threefry2x32).
+    shape : int or sequence of int, default ()
+        Shape of the result, which has at most 2^32 entries.
+    dtype : str or dtype, default "float32"
+        float16, bfloat16, float32 or float64. The default is the same on every framework, so that the results are.
     minval, maxval : float or array, default 0 and 1
         Bounds, rounded to `dtype`; arrays must broadcast to `shape`. The result may be `maxval`, by rounding. Where
         an array has a bound that is not finite, the result is one of the bounds or NaN.
+    like : array, optional
+        The result has the framework and device of this array, where no other argument is an array. NumPy by default.
 
     Returns
     -------
@@ -92,6 +112,11 @@ def uniform(
 
     Raises
     ------
+    TypeError
+        If `key` is not a key, arrays of two frameworks are given, or the framework has no such dtype (one of 64 bits in
+        JAX without x64).
+    ValueError
+        If `shape` is not a shape.
     TypeError, ValueError
         If numbers have minval >= maxval, or are not finite in `dtype`.
 
@@ -160,15 +185,18 @@ def _unit_of_pairs(high: Array, low: Array, xp: Any) -> Array:
 def bernoulli(key: Key | Array, p: float | Array = 0.5, shape: Any = None, *, like: Array | None = None) -> Array:
     """Draw booleans that are True with probability p: ``u < p`` for a uniform u of 64 bits.
 
-    Parameters and errors that are not listed: see `tempscale.random`.
-
     Parameters
     ----------
+    key : Key or array
+        What `tempscale.random.key` makes from a seed; or an integer array of shape (2,) of any framework (uint32, int32
+        or int64) that holds the bits of its two words; or one of JAX's typed keys (threefry2x32).
     p : float or array, default 0.5
         Probability; rounded to float32, unless it is an array of float64. An array must broadcast to `shape`. Where
         an array is NaN the result is False.
     shape : int or sequence of int, optional
         Of the result; that of `p` by default.
+    like : array, optional
+        The result has the framework and device of this array, where no other argument is an array. NumPy by default.
 
     Returns
     -------
@@ -179,6 +207,10 @@ def bernoulli(key: Key | Array, p: float | Array = 0.5, shape: Any = None, *, li
 
     Raises
     ------
+    TypeError
+        If `key` is not a key, arrays of two frameworks are given.
+    ValueError
+        If `shape` is not a shape.
     TypeError, ValueError
         If `p` is not a float, or the number p is not from 0 to 1.
 
