@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from tempscale._core.arguments import as_axis, as_float, as_integer, as_mask, as_temperature, same_shape
 from tempscale._core.checks import check_key, check_logits, checking
 from tempscale._core.dispatch import call_backend, is_number, is_sequence, unwrap
@@ -13,7 +11,7 @@ from tempscale._core.mistakes import in_words, shown
 from tempscale._core.operation import INJECTED, agnostic
 from tempscale.backend import Array, Backend
 from tempscale.kernels import gumbel
-from tempscale.kernels.gumbel import top_k
+from tempscale.kernels.gumbel.tokens import tokens_of_batch
 from tempscale.kernels.threefry import raw_key
 from tempscale.random import Key
 
@@ -207,22 +205,7 @@ def _sample(
     replacement: bool,
     xp: Any = INJECTED,
 ) -> Array:
-    x = logits if where is None else xp.where(where, logits, xp.full_like(logits, -np.inf))
-    if hasattr(temperature, "shape") and len(temperature.shape):
-        # one per row, where some axes have size 1: a choice between equals broadcasts, and keeps every bit
-        temperature = gumbel.flat_rows(xp.where(x[..., :1] == 0, temperature, temperature))
-    rows = gumbel.flat_rows(x)
-    has_row_keys = len(key.shape) > 1
-    number = gumbel.indices(rows, axis=0)
-    draw = gumbel.tokens_of_rows if replacement else top_k.distinct_tokens_of_rows
-    tokens = draw(
-        rows,
-        gumbel.flat_rows(key) if has_row_keys else key,
-        temperature=temperature,
-        draws=gumbel.count_to(rows, count=1 if draws is None else draws),
-        rows=xp.zeros_like(number) if has_row_keys else number,
-    )
-    return gumbel.batched(tokens, logits, several=draws is not None)
+    return tokens_of_batch(logits, key, temperature=temperature, where=where, draws=draws, replacement=replacement)
 
 
 def key_beside(key: Any, **others: Any) -> Any:

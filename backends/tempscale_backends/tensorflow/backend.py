@@ -11,9 +11,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import record
 
-from tempscale._core.dispatch import unwrap
-from tempscale._core.trees import flatten
 from tempscale.backend import Array, ArrayFunction, Backend, ForwardRule, ReverseRule
+from tempscale.kernels import flatten, unwrap
 from tempscale_backends.tensorflow import namespace
 from tempscale_backends.tensorflow import natives as natives
 

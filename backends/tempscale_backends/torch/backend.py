@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch.autograd import forward_ad
 
-from tempscale._core.registry import with_code_of_its_own
 from tempscale.backend import Array, ArrayFunction, Backend, ForwardRule, ReverseRule
+from tempscale.kernels import with_code_of_its_own
 from tempscale_backends.torch import natives as natives
 
 _DTYPES = {

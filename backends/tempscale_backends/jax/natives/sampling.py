@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from tempscale.backend import Array
-from tempscale.decoding._sampling import _sample
 from tempscale.kernels import gumbel
 from tempscale.kernels.gumbel import top_k
+from tempscale.kernels.gumbel.tokens import tokens_of_batch
 from tempscale.kernels.temperature import Reciprocal
 from tempscale_backends.jax.meshes import on_meshes
 
@@ -110,10 +110,10 @@ def _compiled(body: Callable[..., Array]) -> Callable[..., Array]:
     return native
 
 
-_eagerly = _compiled(_sample.body)
+_eagerly = _compiled(tokens_of_batch.body)
 
 
-@_sample.native("jax")
+@tokens_of_batch.native("jax")
 def _draw(logits: Array, key: Array, **options: Any) -> Array:
     classes = logits.shape[-1]
     if not isinstance(classes, int):

@@ -13,9 +13,9 @@ from typing import Any
 import tensorflow as tf
 
 from tempscale.backend import Array
-from tempscale.decoding._sampling import _sample
 from tempscale.kernels import gumbel
 from tempscale.kernels.gumbel import top_k
+from tempscale.kernels.gumbel.tokens import tokens_of_batch
 from tempscale.kernels.temperature import Reciprocal
 from tempscale_backends.tensorflow import namespace
 from tempscale_backends.tensorflow.namespace._arguments import size_of, sizes
@@ -206,12 +206,12 @@ _drawn = functools.partial(gumbel.drawn, stages=gumbel.STAGES._replace(race=_rac
 _with_replacement = functools.partial(gumbel.tokens_of_rows.body, run=_drawn)
 gumbel.tokens_of_rows.native("tensorflow")(_compiled(_by_blocks(_with_replacement)))
 top_k.distinct_tokens_of_rows.native("tensorflow")(_compiled(_by_blocks(top_k.distinct_tokens_of_rows.body)))
-_eagerly = _compiled(_sample.body)
+_eagerly = _compiled(tokens_of_batch.body)
 
 
-@_sample.native("tensorflow")
+@tokens_of_batch.native("tensorflow")
 def _draw(logits: Array, key: Array, **options: Any) -> Array:
     """As one graph in an eager call, where each operation outside of it would take as long."""
     if tf.executing_eagerly():
         return _eagerly(logits, key, **options)
-    return _sample.body(logits, key, xp=namespace, **options)
+    return tokens_of_batch.body(logits, key, xp=namespace, **options)

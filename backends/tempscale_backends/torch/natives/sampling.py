@@ -14,9 +14,9 @@ import torch
 
 from tempscale import get_backend
 from tempscale.backend import Array
-from tempscale.decoding._sampling import _sample
 from tempscale.kernels import gumbel
 from tempscale.kernels.gumbel import top_k
+from tempscale.kernels.gumbel.tokens import tokens_of_batch
 from tempscale_backends.torch import inductor
 from tempscale_backends.torch.natives.probability import is_plain, viewed
 from tempscale_backends.torch.natives.random import threefry_words
@@ -149,10 +149,12 @@ def _tokens_of_rows(
 top_k.distinct_tokens_of_rows.native("torch")(functools.partial(_tokens_of_rows, distinct=True))
 
 
-@_sample.native("torch")
+@tokens_of_batch.native("torch")
 def _draw(logits: Array, key: Array, **options: Any) -> Array:
     given = [value for value in (logits, key, *options.values()) if isinstance(value, torch.Tensor)]
     if not (is_plain(*given) and logits.is_cpu):
-        return _sample.body(logits, key, xp=xp, **options)
+        return tokens_of_batch.body(logits, key, xp=xp, **options)
     options = {name: _host(value) for name, value in options.items()}
-    return torch.from_numpy(_sample.body(_host(logits), _host(key), xp=get_backend("numpy").namespace, **options))
+    return torch.from_numpy(
+        tokens_of_batch.body(_host(logits), _host(key), xp=get_backend("numpy").namespace, **options)
+    )
