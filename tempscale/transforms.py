@@ -16,7 +16,7 @@ import numpy as np
 from tempscale._core.arguments import as_flag, as_function, as_integer, as_integers
 from tempscale._core.dispatch import DEFAULT, backend_named, is_number, owner_of, resolve, unwrap
 from tempscale._core.mistakes import in_words, shown
-from tempscale._core.registry import get_backend, stands_for, with_code_of_its_own
+from tempscale._core.registry import get_backend, stands_for
 from tempscale._core.trees import Structure, flatten
 from tempscale.backend import FLOATS, Array, Backend
 
@@ -85,7 +85,6 @@ def value_and_grad(
     if not numbers:
         raise ValueError("argnums is empty, expected at least one argument to differentiate with respect to")
 
-    @with_code_of_its_own
     @functools.wraps(as_function(fn, "fn"), updated=())  # the natives of an operation stay with it
     def call(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         backend, args, kwargs = _bind(args, kwargs)
@@ -141,7 +140,6 @@ def grad(fn: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool
     """
     both = value_and_grad(fn, argnums, has_aux)
 
-    @with_code_of_its_own
     @functools.wraps(fn, updated=())  # the natives of an operation stay with it
     def call(*args: Any, **kwargs: Any) -> Any:
         value, gradient = both(*args, **kwargs)
@@ -242,7 +240,6 @@ def vmap(fn: Callable[..., Any], in_axes: Any = 0, out_axes: int = 0) -> Callabl
     """
     out_axes, in_axes = as_integer(out_axes, "out_axes"), _as_in_axes(in_axes)
 
-    @with_code_of_its_own
     @functools.wraps(as_function(fn, "fn"), updated=())  # the natives of an operation stay with it
     def call(*args: Any, **kwargs: Any) -> Any:
         backend, args, kwargs = _bind(args, kwargs)

@@ -155,9 +155,6 @@ def test_what_is_compiled_for_many_kinds_is_dropped(torch: Any, monkeypatch: pyt
     assert [graph() is not None for graph in compiled] == [False, False, False, True, True]
 
 
-def test_operations_and_transforms_share_no_code_whose_variants_would_be_counted_together() -> None:
-    operations = {function.call for function in EVERY_FUNCTION if hasattr(function.call, "body")}
-    differentiated = [ts.grad(lambda x, n=n: x * n) for n in range(3)]
-    mapped = [ts.vmap(lambda x, n=n: x * n) for n in range(3)]
-    functions: list[Any] = [*operations, *differentiated, *mapped]
-    assert len({id(function.__code__) for function in functions}) == len(functions)
+def test_operations_share_no_code_whose_variants_would_be_counted_together() -> None:
+    operations: set[Any] = {function.call for function in EVERY_FUNCTION if hasattr(function.call, "body")}
+    assert len({id(operation.__code__) for operation in operations}) == len(operations) > 1

@@ -103,7 +103,8 @@ def test_logits_divided_before_the_maximum_is_subtracted(monkeypatch: pytest.Mon
         return torch.where(ordinary & ~torch.isnan(right), wrong, right)
 
     plant(monkeypatch, "softmax", "torch", mutant)
-    assert_caught(run(select("torch", "softmax", "entropy")), "softmax", "torch", "eager", case="offset 1e4")
+    # what PyTorch's own sum does to a long tail is worse still than what the division does to an offset
+    assert_caught(run(select("torch", "softmax", "entropy")), "softmax", "torch", "eager", case="tail of equals")
 
 
 def test_the_logarithm_of_a_softmax(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,7 +242,7 @@ def test_right_eager_and_wrong_compiled(monkeypatch: pytest.MonkeyPatch, jax: An
         return right * (1 + 2**-10) if isinstance(logits, jax.core.Tracer) else right
 
     plant(monkeypatch, "softmax", "jax", mutant)
-    assert run(select("jax", "softmax")).exit_status() == 0
+    assert public(run(select("jax", "softmax")), "softmax").state is State.HELD
     report = run(select("jax", "softmax", "entropy", mode="compiled"))
     assert_caught(report, "softmax", "jax", "compiled", case=" at T = ")
     assert public(report, "softmax").compiler == "jax.jit"
