@@ -118,7 +118,7 @@ def test_a_draw_adds_its_elements_and_for_reductions_narrow_rows() -> None:
     assert drawn.exit_status() == 0
     pairs = zip(without.precisions, drawn.precisions, strict=True)
     added = [after.elements - before.elements for before, after in pairs]
-    assert [cell.operation for cell in drawn.precisions] == ["softmax", "entropy"] * 2
+    assert sorted(cell.operation for cell in drawn.precisions) == ["entropy", "entropy", "softmax", "softmax"]
     assert added == [WIDE, 1 + 3000] * 2
 
 
@@ -149,7 +149,7 @@ def test_the_command_says_how_many_elements_to_draw(monkeypatch: pytest.MonkeyPa
 
 def test_an_accurate_result_two_ulp_off(torch: Any) -> None:
     def fault(result: np.ndarray[Any, Any]) -> None:
-        if result.shape == (5, WIDE):
+        if result.shape[-1] == WIDE:
             result[1, 77] += 2 * np.spacing(result[1, 77])
 
     report = run(quick("numpy", "torch"), operations=[planted("softmax", "accurate", "torch", fault)])
