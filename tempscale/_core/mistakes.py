@@ -167,4 +167,5 @@ def in_words(fn: _F) -> _F:
             call.check(args, kwargs)
             raise
 
+    checked.autograph_info__ = {}  # type: ignore[attr-defined]  # TensorFlow's AutoGraph calls it as it is
     return cast("_F", checked)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from tempscale._core.arguments import as_function
@@ -133,50 +133,45 @@ def _make_operation(
     call = Call(getattr(body, "__name__", type(body).__name__), parameters)
     trees = prepare is None  # a function that checks its arguments checks arrays
 
-    def native_or_body(backend: Backend) -> Callable[..., Any]:
-        return natives.get(backend.name) or body_of(backend)
-
-    def body_of(backend: Backend) -> Callable[..., Any]:
-        return functools.partial(body, xp=backend.namespace)
-
     def run(
-        choose: Callable[[Backend], Callable[..., Any]],
+        native: Callable[..., Any] | None,
         backend: Backend,
         incomplete: bool,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
-        is_precise = run_in is not None and "precision" in kwargs
-        precision = kwargs.pop("precision") if is_precise else None
+        precision = kwargs.pop("precision", None) if run_in is not None else None
         if incomplete:
             args, kwargs = complete(backend, args, kwargs, arrays, names=names, trees=trees)
         if prepare is not None:
             args, kwargs = prepare(backend, *args, **kwargs)
-        if run_in is not None and is_precise:
-            return run_in(precision, backend, choose(backend), args, kwargs)
-        return choose(backend)(*args, **kwargs)
+        if run_in is not None and precision is not None:
+            implementation = native or functools.partial(body, xp=backend.namespace)
+            return run_in(precision, backend, implementation, args, kwargs)
+        if native is not None:
+            return native(*args, **kwargs)
+        return body(*args, xp=backend.namespace, **kwargs)
 
-    def dispatched(
-        choose: Callable[[Backend], Callable[..., Any]], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    def dispatched(natives: Mapping[str, Callable[..., Any]], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         found, incomplete = resolve(args, kwargs, names, arrays, trees)
         backend = backend_named(found)
+        native = natives.get(backend.name)
         if backend.follows_arrays:
-            return run(choose, backend, incomplete or not found, args, kwargs)
+            return run(native, backend, incomplete or not found, args, kwargs)
         with backend.beside((args, kwargs)):
-            return run(choose, backend, incomplete or not found, args, kwargs)
+            return run(native, backend, incomplete or not found, args, kwargs)
 
     @with_code_of_its_own
     @functools.wraps(body)
     def operation(*args: Any, **kwargs: Any) -> Any:
         try:
-            return dispatched(native_or_body, args, kwargs)
+            return dispatched(natives, args, kwargs)
         except Exception:
             call.check(args, kwargs)
             raise
 
     def call_body(*args: Any, **kwargs: Any) -> Any:
-        return dispatched(body_of, args, kwargs)
+        return dispatched({}, args, kwargs)
 
     def native(backend: str) -> Callable[[_F], _F]:
         def register(fn: _F) -> _F:

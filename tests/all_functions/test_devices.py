@@ -21,7 +21,7 @@ sys.path.insert(0, TESTS)
 import numpy as np
 import tempscale as ts
 from every_function import EVERY_FUNCTION, PROBABILITIES
-from tempscale._trees import flatten
+from tempscale._core.trees import flatten
 
 backend = ts.get_backend(NAME)
 FIRST = backend.device_of(backend.asarray(np.zeros(1, np.float32)))
