@@ -6,6 +6,7 @@ parties') or from `register_backend`. Nothing here imports a framework before it
 
 from __future__ import annotations
 
+import contextlib
 import copyreg
 import functools
 import importlib
@@ -14,6 +15,7 @@ import sys
 import threading
 import types
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar, cast
 
 from tempscale.backend import Backend, BackendEntry, BackendUnavailableError, missing_members
@@ -28,6 +30,7 @@ _origins: dict[str, str] = {}  # where each name was registered from, for error 
 loaded: dict[str, Backend] = {}  # the backends themselves, by name
 _broken: dict[str, Exception] = {}
 _listeners: list[Callable[[], None]] = []  # called when the set of backends changes
+importing: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext  # around each import of a framework
 _scanned = False
 
 
@@ -192,7 +195,8 @@ def _load(name: str) -> None:
             )
         module, _, attribute = entry.target.partition(":")
         try:
-            loaded[name] = _instantiate(getattr(importlib.import_module(module), attribute))
+            with importing():
+                loaded[name] = _instantiate(getattr(importlib.import_module(module), attribute))
             return
         except Exception as error:  # whatever one framework throws must not reach users of the others
             _broken[name] = error

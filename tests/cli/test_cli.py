@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import pickle
 import re
 import subprocess
 import sys
+import textwrap
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from types import SimpleNamespace
@@ -534,6 +536,55 @@ class TestMain:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         assert done.returncode == 2
         assert done.stderr == "the command line needs typer and rich: pip install 'tempscale[cli]'\n"
+
+
+class TestStandardError:
+    """In a process of its own, because frameworks write past Python, and while they are imported."""
+
+    def run(self, *commands, path=()):
+        """Run commands in one process, with all log lines on and `path` ahead of the installed packages."""
+        code = """
+            import sys
+            from tempscale.cli import main
+            for command in COMMANDS:
+                sys.argv = ["tempscale", *command]
+                try:
+                    main()
+                except SystemExit as end:
+                    assert not end.code, end.code
+        """.replace("COMMANDS", repr([[str(word) for word in command] for command in commands]))
+        folders = [*path, ROOT, ROOT / "backends"]
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))}
+        env.pop("TF_CPP_MIN_LOG_LEVEL", None)
+        command = [sys.executable, "-c", textwrap.dedent(code)]
+        return subprocess.run(command, capture_output=True, text=True, env=env, timeout=300, check=False)
+
+    def stand_ins(self, folder, tensorflow):
+        """A folder with frameworks that fail when they are imported; what TensorFlow does is given."""
+        for name, source in {"torch": "1 / 0", "jax": "1 / 0", "tensorflow": tensorflow}.items():
+            (folder / name).mkdir()
+            (folder / name / "__init__.py").write_text(f"import os\n{source}\n")
+        return folder
+
+    def test_is_empty_when_frameworks_are_imported(self, rows):
+        done = self.run(("show", rows), ("backends",))
+        assert done.returncode == 0, done.stderr
+        assert "tensorflow" in done.stdout
+        assert done.stderr == ""
+
+    def test_has_what_a_framework_wrote_that_cannot_be_imported(self, tmp_path):
+        source = "os.write(2, b'no driver, says C++'); raise OSError('no libx.so')"
+        done = self.run(("backends",), path=[self.stand_ins(tmp_path, source)])
+        assert done.returncode == 0, done.stderr
+        assert "broken: backend 'tensorflow'" in done.stdout
+        assert "OSError: no libx.so" in done.stdout
+        assert done.stderr == "no driver, says C++"
+
+    def test_has_what_a_framework_wrote_that_ended_the_process(self, tmp_path):
+        source = "os.write(2, b'this machine has no AVX'); os.abort()"
+        done = self.run(("backends",), path=[self.stand_ins(tmp_path, source)])
+        assert done.returncode < 0
+        assert done.stderr == "this machine has no AVX"
 
 
 # show
