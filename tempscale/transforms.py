@@ -61,7 +61,7 @@ def value_and_grad(
     ------
     TypeError
         When called: if a leaf to differentiate with respect to is an integer, a boolean or no array at all; if the
-        value is no 0-d array of floats; if the arrays are of two frameworks.
+        value is not a 0-d array of floats; if the arrays are of two frameworks.
     ValueError
         When called: if a number in `argnums` is not that of a positional argument.
     BackendUnavailableError

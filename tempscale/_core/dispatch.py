@@ -107,7 +107,7 @@ def resolve(
     args : sequence
         Data arguments: arrays, numbers, lists. Anything else raises `TypeError`.
     keywords : mapping
-        Keyword arguments. Those that are no arrays are passed over.
+        Keyword arguments. Those that are not arrays are passed over.
     names : sequence of str
         What to call the positional arguments in an error.
     arrays : collection of str
@@ -158,7 +158,7 @@ def holds_arrays(value: Any) -> bool:
 
 
 def _owner_of_leaves(tree: Any, name: str) -> str:
-    """Return the name of the backend of the arrays in a tree; leaves that are no arrays are passed over."""
+    """Return the name of the backend of the arrays in a tree; other leaves are passed over."""
     leaves, _ = flatten(tree)
     found, _ = resolve((), {f"{name}, leaf {index}": leaf for index, leaf in enumerate(leaves)})
     return found
@@ -361,7 +361,7 @@ def backend_of(*arrays: Array) -> Backend:
     Raises
     ------
     TypeError
-        If the arrays belong to two frameworks, or something is no array.
+        If the arrays belong to two frameworks, or something is not an array.
 
     Examples
     --------

@@ -103,7 +103,7 @@ def truncated_normal(
     ValueError
         If `shape` is not a shape.
     TypeError, ValueError
-        If a bound is no number, or they are out of order.
+        If a bound is not a number, or they are out of order.
 
     Notes
     -----

@@ -72,7 +72,7 @@ def randint(
     ValueError
         If `shape` is not a shape.
     TypeError, ValueError
-        If bounds are no integers, or numbers have minval >= maxval, are more than 2^32 apart
+        If bounds are not integers, or numbers have minval >= maxval, are more than 2^32 apart
         or not in the range of `dtype`.
 
     Notes

@@ -37,7 +37,7 @@ def key(seed: int) -> Key:
     Raises
     ------
     TypeError
-        If `seed` is no integer.
+        If `seed` is not an integer.
     ValueError
         If it is negative or has more than 64 bits.
 
@@ -81,7 +81,7 @@ def split(key: Key | Array, num: int | Sequence[int] = 2, *, like: Array | None 
     TypeError
         If `key` is not a key, arrays of two frameworks are given.
     TypeError, ValueError
-        If `num` is no shape.
+        If `num` is not a shape.
 
     Examples
     --------
@@ -124,7 +124,7 @@ def fold_in(key: Key | Array, data: int | Array, *, like: Array | None = None) -
     TypeError
         If `key` is not a key, arrays of two frameworks are given.
     TypeError, ValueError
-        If `data` is no integer in range.
+        If `data` is not an integer in range.
 
     Examples
     --------

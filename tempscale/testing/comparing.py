@@ -50,7 +50,7 @@ class Comparison:
         self._gradients = functools.lru_cache(maxsize=None)(self._compute_gradients)
 
     def not_applicable(self, step: Step) -> str:
-        """Compute what is expected, so that a mistake in it is no finding about a backend; say why there is nothing."""
+        """Compute what is expected: a mistake in it is not the backend's. Return why nothing is compared, or ""."""
         if step.mode in DERIVED:
             return f"the mode {step.mode!r} exists only in `tempscale conform`, for functions with a specification"
         exact, _ = self._exact(step.dtype, 0)
@@ -183,7 +183,7 @@ class Projection:
         self._expected = functools.lru_cache(maxsize=None)(self._compute_expected)
 
     def not_applicable(self, step: Step) -> str:
-        """Compute what is expected, so that a mistake in it is no finding about a backend; say why there is nothing."""
+        """Compute what is expected: a mistake in it is not the backend's. Return why nothing is compared, or ""."""
         reason = _not_differentiable(self.claim, self._exact(step.dtype))
         for number in range(0 if reason else self.directions):
             self._expected(step.dtype, number)

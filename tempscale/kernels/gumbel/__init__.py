@@ -9,7 +9,7 @@ difference, a product, a maximum, a truncation. No sum follows a product in floa
 Numbers on a log scale are base 2 with 24 fractional bits, and negated: the lowest score wins.
 
 `tables` has the constants, `words` the random words and the noise, `factors` the temperature, `racing` the race itself.
-`top_k` draws several tokens without replacement, by a definition of its own.
+`top_k` draws several tokens without replacement, by a definition of its own; `tokens` runs both for a batch.
 """
 
 from tempscale.kernels.gumbel.factors import (
