@@ -235,7 +235,7 @@ TRANSFORMING_MEMBERS = ("custom_gradient", "is_traced", "jvp", "stop_gradient", 
 
 
 def missing_members(cls: type) -> list[str]:
-    """Names of the members that a class misses to be a backend."""
+    """Return the names of the members that a class lacks to be a backend."""
     abstract = getattr(cls, "__abstractmethods__", ())
     missing = {name for name in REQUIRED_MEMBERS if name in abstract or not hasattr(cls, name)}
     promised = {*TRANSFORMING_MEMBERS} if getattr(cls, "transforms", True) else set()

@@ -61,9 +61,9 @@ def value_and_grad(
     ------
     TypeError
         When called: if a leaf to differentiate with respect to is an integer, a boolean or no array at all; if the
-        value is no 0-d array of floats; if the arrays are of two frameworks.
+        value is not a 0-d array of floats; if the arrays are of two frameworks.
     ValueError
-        When called: if there is no argument of a number in `argnums`.
+        When called: if a number in `argnums` is not that of a positional argument.
     BackendUnavailableError
         When called on NumPy arrays without the package autograd (``pip install 'tempscale[autograd]'``).
 
@@ -225,7 +225,7 @@ def vmap(fn: Callable[..., Any], in_axes: Any = 0, out_axes: int = 0) -> Callabl
     Raises
     ------
     ValueError
-        When called: if the mapped axes have different sizes, or there is none.
+        When called: if the mapped axes have different sizes, or no array is mapped.
 
     Notes
     -----

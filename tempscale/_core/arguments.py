@@ -17,7 +17,7 @@ from tempscale.contracts import working_precision
 
 
 def as_integer(value: Any, name: str, otherwise: str = "") -> int:
-    """Return an integer of Python's; a boolean is none."""
+    """Return a Python integer. A boolean is refused."""
     if type(value) is int:
         return value
     try:
@@ -29,7 +29,7 @@ def as_integer(value: Any, name: str, otherwise: str = "") -> int:
 
 
 def as_number(value: Any, name: str) -> float:
-    """Return a real number as a float of Python's; a boolean is none."""
+    """Return a real number as a Python float. A boolean is refused."""
     if type(value) is float:
         return value
     try:
@@ -37,20 +37,20 @@ def as_number(value: Any, name: str) -> float:
             raise TypeError
         return float(value)
     except OverflowError:
-        raise ValueError(f"{name} is {shown(value)}, expected a number that a float holds, at most 1.8e308") from None
+        raise ValueError(f"{name} is {shown(value)}, expected a number that fits in a float, at most 1.8e308") from None
     except (TypeError, ValueError):
         raise TypeError(f"{name} is {shown(value)}, expected a real number") from None
 
 
 def as_flag(value: Any, name: str) -> bool:
-    """Return True or False; 1 and 0 are taken for them."""
+    """Return True or False; 1 and 0 are accepted too."""
     if isinstance(value, (bool, np.bool_)) or (is_number(value) and value in (0, 1)):
         return bool(value)
     raise TypeError(f"{name} is {shown(value)}, expected True or False")
 
 
 def one_of(value: Any, name: str, choices: tuple[str, ...]) -> str:
-    """Return one of some strings."""
+    """Return `value`, which must be one of the choices."""
     if isinstance(value, str) and value in choices:
         return value
     advice = f": {VALUES[value]}" if isinstance(value, str) and value in VALUES else ""
@@ -58,7 +58,7 @@ def one_of(value: Any, name: str, choices: tuple[str, ...]) -> str:
 
 
 def as_integers(value: Any, name: str) -> tuple[int, ...]:
-    """Return integers: of a sequence its entries, of one integer that alone."""
+    """Return a tuple of integers, from a sequence or from one integer."""
     if is_number(value):
         return (as_integer(value, name),)
     try:
@@ -71,7 +71,7 @@ def as_integers(value: Any, name: str) -> tuple[int, ...]:
 
 
 def as_dtype_name(dtype: Any) -> str:
-    """Return the name of a dtype of any framework, or of a string that is one."""
+    """Return the name of a dtype of any framework; a string is a name already."""
     if isinstance(dtype, str):
         return str(dtype)  # NumPy's strings are not the frameworks'
     if isinstance(dtype, type):
@@ -83,7 +83,7 @@ def as_dtype_name(dtype: Any) -> str:
 
 
 def as_function(value: Any, name: str) -> Any:
-    """Return what can be called."""
+    """Return `value`, which must be callable."""
     if not callable(value):
         raise TypeError(f"{name} is {shown(value)}, expected a function")
     return value

@@ -1,4 +1,4 @@
-"""`tempscale.checks()`: look at the values, and say where they are wrong."""
+"""`tempscale.checks()`: look at values, and say where they are wrong."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _state = _State()
 
 @contextmanager
 def checks() -> Iterator[None]:
-    """Turn inspection of values on, in this thread, for as long as the block lasts.
+    """Inspect values in this thread, for as long as the block lasts.
 
-    By default nothing is looked at inside arrays: it would wait for the device, and cannot work while
-    compiling; what is wrong in the input shows in the output, as NaN. Inside this block NaN or +inf among the
-    logits, a row that is masked entirely, a negative or NaN temperature, a label out of range, what is no
-    probability or no weight in `tempscale.random`, and a word of a key that has more than 32 bits raise `ValueError`,
-    naming the first offending index.
+    By default the values inside arrays are not inspected: that would wait for the device, and cannot work while
+    compiling. What is wrong in the input shows in the output, as NaN. Inside this block such a value raises a
+    `ValueError` that names the first offending index: NaN or +inf among the logits, a row that is masked entirely, a
+    negative or NaN temperature, a label out of range, an invalid probability or weight in `tempscale.random`, and a
+    word of a key that has more than 32 bits.
 
     Raises
     ------
     RuntimeError
-        On a call whose arguments are being traced by a compiler: it has no values to look at.
+        If a compiler is tracing the arguments of a call: they have no values yet.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def check_labels(
     ignored = np.zeros(values.shape, bool) if ignore_index is None else values == ignore_index
     _refuse(~ignored & ((values < 0) | (values >= classes)), values, name, f"there are {classes} classes")
     if mean and values.size and np.all(ignored):
-        raise ValueError(f"{name} are all {ignore_index}, the ignore_index: the mean over none is NaN")
+        raise ValueError(f"{name} are all {ignore_index}, the ignore_index: the mean of no labels is NaN")
 
 
 def check_probabilities(backend: Backend, p: Array, name: str) -> None:
@@ -108,7 +108,7 @@ def check_weights(backend: Backend, weights: Array, needed: int, name: str) -> N
     values = values_of(backend, weights, name)
     _refuse(~((values >= 0) & (values < np.inf)), values, name, "a weight is finite and at least 0")
     if (found := np.count_nonzero(values)) < needed:
-        raise ValueError(f"{name} has {found} positive weights: as many entries can be chosen, and {needed} are to be")
+        raise ValueError(f"{name} has {found} positive weights, expected at least {needed}: one for each choice")
 
 
 def check_key(backend: Backend, key: Array) -> None:

@@ -1,4 +1,4 @@
-"""Whose arrays are these? From the arguments of a call to the backend that handles them.
+"""Dispatch: from the arguments of a call to the backend that handles them.
 
 The warm path is one look-up in a dict from concrete type to backend. A type that is not in it yet is
 compared with the array types of the frameworks that are already imported.
@@ -107,7 +107,7 @@ def resolve(
     args : sequence
         Data arguments: arrays, numbers, lists. Anything else raises `TypeError`.
     keywords : mapping
-        Keyword arguments. Those that are no arrays are passed over.
+        Keyword arguments. Those that are not arrays are passed over.
     names : sequence of str
         What to call the positional arguments in an error.
     arrays : collection of str
@@ -158,7 +158,7 @@ def holds_arrays(value: Any) -> bool:
 
 
 def _owner_of_leaves(tree: Any, name: str) -> str:
-    """Return the name of the backend of the arrays in a tree; leaves that are no arrays are passed over."""
+    """Return the name of the backend of the arrays in a tree; other leaves are passed over."""
     leaves, _ = flatten(tree)
     found, _ = resolve((), {f"{name}, leaf {index}": leaf for index, leaf in enumerate(leaves)})
     return found
@@ -261,8 +261,8 @@ def check_list(value: Any, backend: Backend, name: str) -> tuple[int, ...]:
     shapes = {check_list(entry, backend, name) for entry in value}
     if len(shapes) > 1:
         raise ValueError(
-            f"argument {name} is a list whose entries have different shapes, expected rows of one length: fill them "
-            "up, for example with -inf for logits"
+            f"argument {name} is a list whose entries have different shapes, expected rows of one length: pad "
+            "them, for example with -inf for logits"
         )
     return (len(value), *next(iter(shapes), ()))
 
@@ -335,7 +335,7 @@ def _not_an_array(cls: type, name: str) -> str:
     elif hasattr(cls, "todense"):
         hint = "pass x.todense()"
     elif hasattr(cls, "to_tensor"):
-        hint = "pass x.to_tensor(), with where= to mask what it fills up"
+        hint = "pass x.to_tensor(), with where= to mask the padding"
     elif hasattr(cls, "dense_shape"):
         hint = "make it dense first"
     else:
@@ -361,7 +361,7 @@ def backend_of(*arrays: Array) -> Backend:
     Raises
     ------
     TypeError
-        If the arrays belong to two frameworks, or something is no array.
+        If the arrays belong to two frameworks, or something is not an array.
 
     Examples
     --------
@@ -379,7 +379,7 @@ def explain(*args: Any) -> str:
     --------
     >>> import tempscale
     >>> tempscale.explain([1.0, 2.0], 0.5)
-    "backend 'numpy': there is no array among the arguments (list, float), and NumPy is the default"
+    "backend 'numpy': no argument is an array (list, float), and NumPy is the default"
     """
     backend = call_backend(args)
     for index, given in enumerate(args):
@@ -391,4 +391,4 @@ def explain(*args: Any) -> str:
                 f"{inside}, an array of {backend.name} {backend.version}"
             )
     kinds = ", ".join(type(value).__name__ for value in args) or "none"
-    return f"backend {backend.name!r}: there is no array among the arguments ({kinds}), and NumPy is the default"
+    return f"backend {backend.name!r}: no argument is an array ({kinds}), and NumPy is the default"

@@ -99,7 +99,7 @@ def agnostic(
     Raises
     ------
     TypeError
-        When called with arrays of two frameworks, or with something that is no array where one is expected.
+        When called with arrays of two frameworks, or with something else where an array is expected.
 
     Notes
     -----

@@ -1,11 +1,12 @@
-"""Which backends there are, and loading one when it is first needed.
+"""The known backends. One is loaded when it is first needed.
 
-Backends come from the entry-point group ``tempscale.backends`` (the four of this package as well as third
-parties') or from `register_backend`. Nothing here imports a framework before its backend is asked for.
+Backends come from the entry-point group ``tempscale.backends`` (the four of this package, and those of third
+parties) or from `register_backend`. Nothing here imports a framework before its backend is asked for.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copyreg
 import functools
 import importlib
@@ -14,6 +15,7 @@ import sys
 import threading
 import types
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar, cast
 
 from tempscale.backend import Backend, BackendEntry, BackendUnavailableError, missing_members
@@ -28,6 +30,7 @@ _origins: dict[str, str] = {}  # where each name was registered from, for error 
 loaded: dict[str, Backend] = {}  # the backends themselves, by name
 _broken: dict[str, Exception] = {}
 _listeners: list[Callable[[], None]] = []  # called when the set of backends changes
+importing: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext  # around each import of a framework
 _scanned = False
 
 
@@ -73,9 +76,9 @@ def register_backend(backend: Backend | type[Backend] | BackendEntry, *, name: s
     Raises
     ------
     TypeError
-        If the class misses members of the contract; the message lists them.
+        If the class lacks members of the contract; the message lists them.
     ValueError
-        If another backend has the name already; the message names both.
+        If another backend already has the name; the message names both.
     """
     with lock:
         _scan_entry_points()
@@ -102,7 +105,7 @@ def unregister_backend(name: str) -> None:
 
 
 def backends() -> tuple[str, ...]:
-    """Names of the backends whose framework is installed, in alphabetical order. Imports none of them.
+    """Return the names of the backends whose framework is installed, in alphabetical order. Imports none of them.
 
     Examples
     --------
@@ -114,7 +117,7 @@ def backends() -> tuple[str, ...]:
 
 
 def known_backends() -> tuple[str, ...]:
-    """Names of all registered backends, installed or not, in alphabetical order; without those of tracers."""
+    """Return the names of all registered backends, installed or not, in alphabetical order; not those of tracers."""
     return tuple(name for name in _all_backends() if not stands_for(name))
 
 
@@ -130,7 +133,7 @@ def stands_for(name: str) -> str:
 
 
 def get_backend(name: str) -> Backend:
-    """Return the backend of that name, importing its framework if need be.
+    """Return the backend of that name, importing its framework if needed.
 
     Raises
     ------
@@ -138,7 +141,7 @@ def get_backend(name: str) -> Backend:
         If the framework is not installed (the message says how to install it) or fails on import (the
         message carries its error). The other backends go on working.
     ValueError
-        If no backend has the name; the message lists those there are.
+        If no backend has the name; the message lists the known names.
 
     Examples
     --------
@@ -155,11 +158,11 @@ def get_backend(name: str) -> Backend:
 
 @constant_while_tracing
 def ensure_loaded(name: str) -> str:
-    """Have the backend of that name in `loaded`, importing its framework if need be. Return the name."""
+    """Have the backend of that name in `loaded`, importing its framework if needed. Return the name."""
     if name not in loaded:
         with lock:
             if name not in _all_backends():
-                raise ValueError(f"no backend is named {name!r}; there are {', '.join(known_backends())}")
+                raise ValueError(f"unknown backend {name!r}; choose from {', '.join(known_backends())}")
             _load(name)
     return name
 
@@ -192,7 +195,8 @@ def _load(name: str) -> None:
             )
         module, _, attribute = entry.target.partition(":")
         try:
-            loaded[name] = _instantiate(getattr(importlib.import_module(module), attribute))
+            with importing():
+                loaded[name] = _instantiate(getattr(importlib.import_module(module), attribute))
             return
         except Exception as error:  # whatever one framework throws must not reach users of the others
             _broken[name] = error
@@ -222,7 +226,7 @@ def _instantiate(backend: Backend | type[Backend]) -> Backend:
     cls = backend if isinstance(backend, type) else type(backend)
     if missing := missing_members(cls):
         raise TypeError(
-            f"{cls.__module__}.{cls.__qualname__} is not a backend: it misses {', '.join(missing)}. "
+            f"{cls.__module__}.{cls.__qualname__} is not a backend: it lacks {', '.join(missing)}. "
             "The contract is documented in tempscale.backend.Backend."
         )
     if not issubclass(cls, Backend):  # the members that may be left out would be missing

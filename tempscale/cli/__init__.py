@@ -6,16 +6,22 @@ import logging
 import os
 import sys
 
+from tempscale._core import registry
+from tempscale.cli.quiet import kept_back
+
 __all__ = ["main"]
 
 _NEEDED = ("rich", "typer")
 
 
 def main() -> None:
-    """Run the command line. Ends the process with status 2 if what it is made of is not installed."""
-    # TensorFlow would write its notes and its advice on retracing into the middle of the progress bar.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    """Run the command line. The exit status is 2 if typer or rich is not installed."""
+    # TensorFlow would write its notes and its advice on retracing into the middle of the progress bar. An error that
+    # matters is an exception as well.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    if sys.stderr is not None:  # which it is where standard error is closed
+        registry.importing = kept_back
     try:
         from tempscale.cli.app import app
     except ModuleNotFoundError as error:

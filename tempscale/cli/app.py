@@ -1,4 +1,4 @@
-"""The commands: what can be asked, and nothing of how it is answered."""
+"""The commands and their options. The modules beside this one do the work."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from tempscale.cli.errors import UsageError
 from tempscale.cli.files import read_logits
 from tempscale.cli.inventory import show_backends
 from tempscale.cli.modules import operations_of
+from tempscale.testing.conformance import DTYPES, MODES
 
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="What a temperature does to logits: the same numbers in NumPy, PyTorch, TensorFlow and JAX.",
+    help="Functions of logits and temperature, with the same numbers in NumPy, PyTorch, TensorFlow and JAX.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-_SELECT = "Which to run"
+_SELECT = "What to run (repeat an option, or separate names by commas)"
 _DATA = "Your own data"
-_OUTPUT = "What comes of it"
+_OUTPUT = "Results"
 _Names = list[str] | None
 
 
@@ -43,15 +44,15 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def tempscale(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Take the options that stand before the command."""
+    """Options before the command."""
 
 
 @contextmanager
 def _usage_errors(command: str) -> Iterator[None]:
-    """End the process with status 2 and a message, if what was asked for cannot be done."""
+    """Turn a `UsageError` into a message and exit status 2."""
     try:
         yield
     except UsageError as error:
@@ -62,7 +63,7 @@ def _usage_errors(command: str) -> Iterator[None]:
 
 def _names(what: str) -> typer.models.OptionInfo:
     option: typer.models.OptionInfo = typer.Option(
-        metavar="NAME", help=f"{what}; several with commas or repeated.", rich_help_panel=_SELECT
+        metavar="NAME", help=f"{what} (default: all).", rich_help_panel=_SELECT
     )
     return option
 
@@ -71,18 +72,18 @@ def _names(what: str) -> typer.models.OptionInfo:
 def conform(
     backend: Annotated[_Names, _names("Backends")] = None,
     op: Annotated[_Names, _names("Operations")] = None,
-    dtype: Annotated[_Names, _names("float16, bfloat16, float32, float64")] = None,
-    mode: Annotated[_Names, _names("eager, compiled, unknown-dims, vmap, gradient, forward, second")] = None,
-    device: Annotated[_Names, _names("Devices, as `tempscale backends` names them")] = None,
+    dtype: Annotated[_Names, _names(f"Dtypes: {', '.join(DTYPES)}")] = None,
+    mode: Annotated[_Names, _names(f"Modes: {', '.join(MODES)}")] = None,
+    device: Annotated[_Names, _names("Devices, named as by `tempscale backends`")] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Few compilations: three minutes.", rich_help_panel=_SELECT)
+        bool, typer.Option("--quick", help="Compile less; takes about three minutes.", rich_help_panel=_SELECT)
     ] = False,
     drawn: Annotated[
         int,
         typer.Option(
             metavar="N",
             min=0,
-            help="Elements of each operation to draw at random for the precisions; ten million.",
+            help="Random elements to check for each operation and precision (default: ten million).",
             show_default=False,
             rich_help_panel=_SELECT,
         ),
@@ -90,45 +91,51 @@ def conform(
     module: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Your own module: its functions instead of tempscale's.", rich_help_panel=_SELECT
+            metavar="NAME", help="Run the functions of this module instead of tempscale's.", rich_help_panel=_SELECT
         ),
     ] = None,
     logits: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Rows of logits, .npy or .npz.", rich_help_panel=_DATA),
+        typer.Option(metavar="FILE", help="File with rows of logits, .npy or .npz.", rich_help_panel=_DATA),
     ] = None,
     key: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Which array of the .npz.", rich_help_panel=_DATA),
+        typer.Option(metavar="NAME", help="Name of the array in the .npz file.", rich_help_panel=_DATA),
     ] = None,
     log: Annotated[
         bool,
-        typer.Option("--log", help="The file has probabilities: take their logarithm.", rich_help_panel=_DATA),
+        typer.Option("--log", help="The file holds probabilities; take their logarithm.", rich_help_panel=_DATA),
     ] = False,
     json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write all of it as JSON.", rich_help_panel=_OUTPUT)
+        Path | None, typer.Option(metavar="FILE", help="Write the full report as JSON.", rich_help_panel=_OUTPUT)
     ] = None,
     junit: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.", rich_help_panel=_OUTPUT)
+        Path | None, typer.Option(metavar="FILE", help="Write the report as JUnit XML.", rich_help_panel=_OUTPUT)
     ] = None,
     html: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write one page that works offline.", rich_help_panel=_OUTPUT),
+        typer.Option(
+            metavar="FILE", help="Write the report as one HTML page that works offline.", rich_help_panel=_OUTPUT
+        ),
     ] = None,
     allow_unavailable: Annotated[
         bool,
-        typer.Option("--allow-unavailable", help="Do not fail for what is missing.", rich_help_panel=_OUTPUT),
+        typer.Option(
+            "--allow-unavailable",
+            help="Do not fail when something is not available on this machine.",
+            rich_help_panel=_OUTPUT,
+        ),
     ] = False,
 ) -> None:
-    """Hold every operation on every backend to its numeric contract.
+    """Check every operation on every backend against its numeric contract.
 
-    The exit status is
+    Exit status:
 
-    - 0 if everything that was selected held,
-    - 1 if something is broken,
-    - 2 for a mistake in the command or a file that cannot be read,
-    - 3 if something was unavailable here, unless --allow-unavailable,
-    - 130 if the run was interrupted.
+    - 0 if every contract held
+    - 1 if a contract is broken
+    - 2 for a mistake in the command, or a file that cannot be read
+    - 3 if something is not available on this machine, unless --allow-unavailable is given
+    - 130 if the run was interrupted
     """
     with _usage_errors("conform"):
         status = conforming.conform(
@@ -143,26 +150,28 @@ def conform(
 
 @app.command()
 def show(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Rows of logits, .npy or .npz.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File with rows of logits, .npy or .npz.")],
     more: Annotated[list[str] | None, typer.Argument(hidden=True, metavar="T")] = None,
     temperatures: Annotated[
-        list[str] | None, typer.Option(metavar="T ...", help="Temperatures; 0.2 0.7 1 2 if there are none.")
+        list[str] | None, typer.Option(metavar="T ...", help="Temperatures to show (default: 0.2 0.7 1 2).")
     ] = None,
-    row: Annotated[int, typer.Option(metavar="N", help="Which row, counted from 0.")] = 0,
-    most: Annotated[int, typer.Option(metavar="N", help="How many classes, the heaviest first.")] = 10,
-    key: Annotated[str | None, typer.Option(metavar="NAME", help="Which array of the .npz.")] = None,
-    log: Annotated[bool, typer.Option("--log", help="The file has probabilities: take their logarithm.")] = False,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it: .png, .svg, .pdf.")] = None,
+    row: Annotated[int, typer.Option(metavar="N", help="Row to show, counted from 0.")] = 0,
+    most: Annotated[int, typer.Option(metavar="N", help="Number of classes to show, the most probable first.")] = 10,
+    key: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the array in the .npz file.")] = None,
+    log: Annotated[bool, typer.Option("--log", help="The file holds probabilities; take their logarithm.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw a picture as well: .png, .svg or .pdf.")
+    ] = None,
 ) -> None:
     """Show what a temperature does to a row of logits.
 
-    Cold (T below 1) sharpens the distribution, hot (T above 1) flattens it. The last line, exp of the entropy, says how
-    many classes of equal probability would be as uncertain.
+    A temperature below 1 sharpens the distribution; one above 1 flattens it. The last line is exp(entropy): the
+    number of equally probable classes that would be just as uncertain.
     """
     with _usage_errors("show"):
-        # the words behind `--temperatures 0.2 0.7` that are not its own are arguments
+        # of `--temperatures 0.2 0.7` the first is the option's value, and the others are arguments
         if more and not temperatures:
-            raise UsageError(f"{more[0]!r} is one argument too many: one file, and temperatures after --temperatures")
+            raise UsageError(f"unexpected argument {more[0]!r}: give one file, and temperatures after --temperatures")
         wanted = showing.parse_temperatures([*(temperatures or []), *(more or [])]) or (0.2, 0.7, 1.0, 2.0)
         rows = read_logits(file, key=key, log=log)
         showing.show(showing.distributions(rows, row=row, temperatures=wanted, most=most), plot=plot)
@@ -170,19 +179,21 @@ def show(
 
 @app.command()
 def sample(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Rows of logits, .npy or .npz.")],
-    temperature: Annotated[float, typer.Option(metavar="T", help="At least 0; inf is the other limit.")] = 1.0,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of the key; from 0 to 2^64 - 1.")] = 0,
-    draws: Annotated[int, typer.Option(metavar="N", help="How many tokens of each row.")] = 1,
-    backend: Annotated[_Names, typer.Option(metavar="NAME", help="Which; all that are installed otherwise.")] = None,
-    compiled: Annotated[bool, typer.Option("--compiled", help="By each backend's compilers, too.")] = False,
-    key: Annotated[str | None, typer.Option(metavar="NAME", help="Which array of the .npz.")] = None,
-    log: Annotated[bool, typer.Option("--log", help="The file has probabilities: take their logarithm.")] = False,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File with rows of logits, .npy or .npz.")],
+    temperature: Annotated[float, typer.Option(metavar="T", help="Temperature, from 0 to inf.")] = 1.0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed for the random key, from 0 to 2^64 - 1.")] = 0,
+    draws: Annotated[int, typer.Option(metavar="N", help="Number of tokens to draw for each row.")] = 1,
+    backend: Annotated[_Names, typer.Option(metavar="NAME", help="Backends to use (default: all installed).")] = None,
+    compiled: Annotated[bool, typer.Option("--compiled", help="Draw with each backend's compilers as well.")] = False,
+    key: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the array in the .npz file.")] = None,
+    log: Annotated[bool, typer.Option("--log", help="The file holds probabilities; take their logarithm.")] = False,
 ) -> None:
     """Draw tokens from logits on every backend, and say whether they are identical.
 
-    The exit status is 0 if they are, 1 if not, 2 for a mistake in the command or a file that cannot be read.
-    A token of -1 is that of a row with NaN, with +inf or with nothing but -inf.
+    A row that contains NaN or +inf, or only -inf, gives the token -1.
+
+    Exit status: 0 if the tokens are identical, 1 if they differ, 2 for a mistake in the command or a file that cannot
+    be read.
     """
     with _usage_errors("sample"):
         status = sampling.sample(
@@ -198,5 +209,5 @@ def sample(
 
 @app.command()
 def backends() -> None:
-    """Show which backends are installed, with versions, devices and settings, and what is missing."""
+    """Show the installed backends with their versions, devices and settings, and what is missing."""
     show_backends()

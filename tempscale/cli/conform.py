@@ -1,4 +1,4 @@
-"""``tempscale conform``: select, run, show, write."""
+"""``tempscale conform``: select what to run, run it, show the report and write it to files."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def selection(
     quick: bool,
     drawn: int,
 ) -> conformance.Selection:
-    """Return what the options select; an option that was not given selects everything."""
+    """Return what the options select. An option that is not given selects everything."""
     everything = conformance.Selection()
     return conformance.Selection(
         backends=split_names(backends, "--backend"),
@@ -67,7 +67,7 @@ def logits(path: Path | None, *, key: str | None, log: bool) -> np.ndarray[Any, 
         return read_logits(path, key=key, log=log)
     if key is not None or log:
         option = "--key" if key is not None else "--log"
-        raise UsageError(f"{option} is about the file of --logits, and none was given: add --logits FILE")
+        raise UsageError(f"{option} needs a file of logits: add --logits FILE")
     return None
 
 
@@ -81,12 +81,12 @@ def conform(
 ) -> int:
     """Run what was chosen, show the report, write the files, and return the exit status.
 
-    `operations` are somebody else's, to be run instead of those of this library.
+    `operations` are run instead of those of this library.
     """
     for path, _ in destinations.wanted():
         _require_writable(path)
     report = _run(chosen, data, operations)
-    # Files first: they hold all of it, and nothing that goes wrong on the screen may cost them.
+    # Files first: they hold the full report, and an error on the screen must not lose them.
     problems = [_write(path, render(report)) for path, render in destinations.wanted()]
     console = stdout()
     show_report(report, console, allow_unavailable=allow_unavailable)
@@ -97,12 +97,12 @@ def conform(
 
 
 def split_names(given: Sequence[str] | None, option: str) -> tuple[str, ...] | None:
-    """Return the names of an option that is repeated, or has several with commas; None if it is not given."""
+    """Return the names given to an option, repeated or separated by commas; None if it was not given."""
     if not given:
         return None
     names = [name.strip() for text in given for name in text.split(",")]
     if not all(names):
-        raise UsageError(f"{option} {','.join(given)!r} has an empty name: separate names by single commas")
+        raise UsageError(f"{option} {','.join(given)!r} has an empty name: separate the names by single commas")
     return tuple(dict.fromkeys(names))
 
 
@@ -114,13 +114,13 @@ def _run(
     with _progress_bar() as progress:
         try:
             return conformance.run(chosen, operations=operations, logits=data, progress=progress)
-        except ValueError as error:  # an unknown name; what a backend throws becomes a cell
+        except ValueError as error:  # an unknown name; an error of a backend becomes a cell
             raise UsageError(str(error)) from error
 
 
 @contextmanager
 def _progress_bar() -> Iterator[Callable[[conformance.Progress], None] | None]:
-    """Show a bar on stderr while the block runs, if somebody is looking."""
+    """Show a bar on standard error while the block runs, if that is a terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield None
@@ -139,26 +139,26 @@ def _progress_bar() -> Iterator[Callable[[conformance.Progress], None] | None]:
 
 
 def _require_writable(path: Path) -> None:
-    """Refuse before the run what would fail after it, when there is a report to lose."""
+    """Raise before the run if the file cannot be written, rather than lose the report after it."""
     existed = path.exists()
     try:
         path.open("a", encoding="utf-8").close()
     except OSError as error:
         raise UsageError(
-            f"cannot write {path}: {_words(error)}; name a file in a folder that exists and is yours"
+            f"cannot write {path}: {_reason(error)}; choose a file in an existing folder that you can write to"
         ) from error
     if not existed:
         path.unlink()
 
 
 def _write(path: Path, text: str) -> str:
-    """Write a file; return what went wrong, if anything, so that the other files are written all the same."""
+    """Write a file. Return what went wrong, or "": the other files are written all the same."""
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        return _words(error)
+        return _reason(error)
     return ""
 
 
-def _words(error: OSError) -> str:
+def _reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()

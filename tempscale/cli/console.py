@@ -1,4 +1,4 @@
-"""Where the tables are printed."""
+"""The console that tables are printed on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.console import Console
 __all__ = ["PIPED_WIDTH", "stdout"]
 
 PIPED_WIDTH = 100
-"""Columns of a table that goes into a file: wide enough for four backends, narrow enough for a log viewer."""
+"""Width of a table that goes to a file: wide enough for four backends, narrow enough for a log viewer."""
 
 
 def stdout() -> Console:

@@ -1,4 +1,4 @@
-"""Errors that are the caller's to mend."""
+"""Errors that the user can correct."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ __all__ = ["UsageError"]
 
 
 class UsageError(Exception):
-    """Something was asked for that cannot be done as asked; the message says what to do. Exit status 2."""
+    """A mistake in the command or its files. The message says what to do; the exit status is 2."""

@@ -1,4 +1,4 @@
-"""Reading the user's own logits from .npy and .npz files, and never from a pickle."""
+"""Reading the user's logits from .npy and .npz files. Pickles are never read."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def read_logits(path: Path, *, key: str | None = None, log: bool = False) -> np.
     Parameters
     ----------
     path : Path
-        An .npy file, or an .npz archive; which of them is told by its content.
+        An .npy file or an .npz archive, recognised by its content.
     key : str, optional
-        Name of the array in an .npz archive; needed if there are several.
+        Name of the array in an .npz archive; needed if it holds several.
     log : bool
-        Take the natural logarithm of the values, widened to float64 first: for a file of probabilities.
+        Take the natural logarithm of the values, in float64: for a file of probabilities.
 
     Returns
     -------
@@ -41,8 +41,8 @@ def read_logits(path: Path, *, key: str | None = None, log: bool = False) -> np.
     Raises
     ------
     UsageError
-        If the file cannot be read, holds Python objects, or does not hold logits. The message says what
-        was found and what to do.
+        If the file cannot be read, holds Python objects, or holds no logits. The message says what was found and
+        what to do.
     """
     try:
         magic = _first_bytes(path)
@@ -52,11 +52,11 @@ def read_logits(path: Path, *, key: str | None = None, log: bool = False) -> np.
             array = _read_npz(path, key)
         else:
             raise UsageError(
-                f"{path} is neither an .npy nor an .npz file (pickles are never read, since loading one runs "
-                "code): save the logits with numpy.save or numpy.savez"
+                f"{path} is neither an .npy nor an .npz file: save the logits with numpy.save or numpy.savez. No "
+                "pickle is ever read, because loading one runs code"
             )
     except _DAMAGED as error:
-        raise UsageError(f"cannot read {path}: {_words(error)}") from error
+        raise UsageError(f"cannot read {path}: {_reason(error)}") from error
     rows = _rows(array, path)
     return _logarithm(rows, path) if log else rows
 
@@ -68,7 +68,7 @@ def _first_bytes(path: Path) -> bytes:
 
 def _read_npy(path: Path, key: str | None) -> np.ndarray[Any, Any]:
     if key is not None:
-        raise UsageError(f"{path} is an .npy file, which holds one array without a name: leave --key out")
+        raise UsageError(f"{path} is an .npy file, which holds a single array without a name: leave out --key")
     with path.open("rb") as stream:
         _refuse_objects(_header(stream)[1], path)
     array: np.ndarray[Any, Any] = np.load(path, allow_pickle=False)
@@ -80,8 +80,8 @@ def _read_npz(path: Path, key: str | None) -> np.ndarray[Any, Any]:
     if key is None and len(found) == 1:
         key = next(iter(found))
     if key not in found:
-        given = "there are several arrays" if key is None else f"there is no array {key!r}"
-        raise UsageError(f"{given} in {path}; choose one with --key: {_listing(found)}")
+        given = "has several arrays" if key is None else f"has no array {key!r}"
+        raise UsageError(f"{path} {given}; choose one with --key: {_listing(found)}")
     _refuse_objects(found[key][1], f"{key!r} in {path}")
     with np.load(path, allow_pickle=False) as archive:
         array: np.ndarray[Any, Any] = archive[key]
@@ -97,7 +97,7 @@ def _contents(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
                 with archive.open(member) as stream:
                     found[member.removesuffix(".npy")] = _header(stream)
     if not found:
-        raise UsageError(f"{path} is a zip file without arrays; expected an archive written by numpy.savez")
+        raise UsageError(f"{path} is a zip file without arrays; expected an archive that numpy.savez wrote")
     return found
 
 
@@ -115,23 +115,23 @@ def _listing(found: dict[str, tuple[tuple[int, ...], np.dtype[Any]]]) -> str:
 def _refuse_objects(dtype: np.dtype[Any], what: object) -> None:
     if dtype.hasobject:
         raise UsageError(
-            f"{what} is an array of Python objects, stored as a pickle; pickles are never read, because "
-            "loading one runs code. Save numbers instead: numpy.save(file, array.astype('float32'))"
+            f"{what} is an array of Python objects, stored as a pickle. Pickles are never read, because loading one "
+            "runs code. Save numbers instead: numpy.save(file, array.astype('float32'))"
         )
 
 
 def _rows(array: np.ndarray[Any, Any], path: Path) -> np.ndarray[Any, Any]:
-    """Bring numbers of any rank to rows, in native byte order."""
+    """Return an array of any rank as rows of floats, in native byte order."""
     if array.dtype.kind in "iu":
         array = array.astype(np.float64)
     if array.dtype.name not in _FLOATS:
         raise UsageError(
-            f"{path} holds {array.dtype.name}; logits are {', '.join(_FLOATS)} or integers"
+            f"{path} holds {array.dtype.name}; expected {', '.join(_FLOATS)} or integers"
             + ("; save bfloat16 as float32, which keeps every bit" if array.dtype.kind == "V" else "")
         )
     if array.ndim == 0 or array.size == 0:
         raise UsageError(
-            f"{path} has shape {array.shape}; expected at least one row of logits, classes on the last axis"
+            f"{path} has shape {array.shape}; expected at least one row of logits, with the classes on the last axis"
         )
     return array.reshape(-1, array.shape[-1]).astype(array.dtype.newbyteorder("="))
 
@@ -141,15 +141,15 @@ def _logarithm(rows: np.ndarray[Any, Any], path: Path) -> np.ndarray[Any, Any]:
     if (wide < 0).any():
         row, column = map(int, np.argwhere(wide < 0)[0])
         raise UsageError(
-            f"--log needs values that are not negative, but {path} has {wide[row, column]:g} in row {row}, "
-            f"column {column}: leave --log out if these are logits already"
+            f"--log needs values of at least 0, but {path} has {wide[row, column]:g} in row {row}, "
+            f"column {column}: leave out --log if these are logits already"
         )
     with np.errstate(divide="ignore"):  # a probability of 0 becomes -inf, a masked class
         logits: np.ndarray[Any, Any] = np.log(wide)
     return logits
 
 
-def _words(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -1,4 +1,4 @@
-"""``tempscale backends``: what is installed, what is missing, what is broken and why."""
+"""``tempscale backends``: which backends are installed, missing or broken, and why."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["show_backends"]
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of asking for one backend: either the backend, or why it cannot be had."""
+    """One backend, or why it is not available."""
 
     name: str
     backend: Backend | None = None
@@ -30,7 +30,7 @@ class Finding:
 
 
 def show_backends() -> None:
-    """Print a table of the backends that work, then the missing and the broken, each with its reason."""
+    """Print a table of the backends that work, then the reason for each one that is missing or broken."""
     with Console(stderr=True).status("importing the frameworks"):
         findings = [_find(name) for name in known_backends()]
         table = _table([finding.backend for finding in findings if finding.backend is not None])
@@ -51,13 +51,13 @@ def show_backends() -> None:
 def _find(name: str) -> Finding:
     try:
         backend = get_backend(name)
-        backend.devices()  # a framework may import and still fail when it looks for its devices
+        backend.devices()  # a framework may be imported and still fail here
     except BackendUnavailableError as error:
-        # one that failed on import carries its framework's error; one that is not installed has none
+        # there is a cause if the import failed, and none if the framework is not installed
         reason = str(error)
         return Finding(name, broken=reason) if error.__cause__ else Finding(name, missing=reason)
     except Exception as error:  # one framework's failure must not hide the others
-        return Finding(name, broken=f"backend {name!r} cannot tell its devices: {type(error).__name__}: {error}")
+        return Finding(name, broken=f"backend {name!r} cannot list its devices: {type(error).__name__}: {error}")
     return Finding(name, backend)
 
 

@@ -1,4 +1,4 @@
-"""The agnostic functions of somebody else's module."""
+"""The agnostic functions of a user's module, for ``tempscale conform --module``."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ __all__ = ["operations_of"]
 def operations_of(name: str) -> list[Operation[..., Any]]:
     """Import a module and return the agnostic functions that it, or a module inside it, defines.
 
-    The current directory is searched first, as ``python -m`` does it.
+    The current directory is searched first, as by ``python -m``.
 
     Raises
     ------
     UsageError
-        If there is no such module, it cannot be imported, it has no agnostic functions, or one of them has no
-        contract.
+        If the module does not exist or cannot be imported, has no agnostic functions, or has one without a contract.
     """
     found = _agnostic_functions(_imported(name))
     if not found:
@@ -49,14 +48,14 @@ def _imported(name: str) -> ModuleType:
         if name != missing and not name.startswith(f"{missing}."):
             raise UsageError(f"module {name} needs {missing}, which is not installed") from error
         raise UsageError(
-            f"there is no module {name!r}: name it as you would import it, from the folder that it is in"
+            f"no module named {name!r}: give the name that you would import, from the folder that it is in"
         ) from error
-    except Exception as error:  # whatever it does when it is imported
+    except Exception as error:  # a module may raise anything when it is imported
         raise UsageError(f"module {name} cannot be imported: {type(error).__name__}: {error}") from error
 
 
 def _agnostic_functions(module: ModuleType) -> list[Operation[..., Any]]:
-    """Those that are defined in the module or below it, once each; not what it imported from elsewhere."""
+    """Return those that the module or a module inside it defines, once each; not those imported from elsewhere."""
     found: dict[int, Any] = {}
     for value in vars(module).values():
         home = getattr(value, "__module__", None) or ""

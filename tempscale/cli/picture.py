@@ -1,4 +1,4 @@
-"""The picture of ``tempscale show``: a panel a temperature, from cold to hot."""
+"""The picture of ``tempscale show``: one panel for each temperature."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["draw"]
 
 
 def draw(found: Distributions, path: Path) -> None:
-    """Draw horizontal bars, the heaviest class at the top, and write them in the format of the file's name."""
+    """Draw horizontal bars, the most probable class at the top; the suffix of the file decides the format."""
     try:
         import matplotlib
     except ModuleNotFoundError:
@@ -34,7 +34,7 @@ def draw(found: Distributions, path: Path) -> None:
         figure.savefig(path, dpi=200)
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"cannot write {path}: {error}; name a .png, .svg or .pdf file in a folder of yours"
+            f"cannot write {path}: {error}; choose a .png, .svg or .pdf file in a folder that you can write to"
         ) from error
     finally:
         pyplot.close(figure)

@@ -1,4 +1,4 @@
-"""``tempscale sample``: tokens for rows of logits, drawn by every backend, side by side."""
+"""``tempscale sample``: tokens for rows of logits, drawn on every backend and shown side by side."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from tempscale.cli.errors import UsageError
 __all__ = ["Comparison", "compare", "sample"]
 
 ROWS = 10
-"""Rows of a file that are printed; all of them are compared."""
+"""Number of rows that are printed. All rows are compared."""
 
 TOKENS_WIDTH = 12
-"""Least number of columns for the tokens of one backend."""
+"""Least width, in characters, of the tokens of one backend."""
 
 
 @dataclass
 class Comparison:
-    """What each backend drew, and which of them could not be asked."""
+    """What each backend drew, and why some drew nothing."""
 
     tokens: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
-    """By backend, and by compiler where one was used: shape (rows, draws)."""
+    """Tokens of shape (rows, draws), by backend, and by compiler where one was used."""
     missing: list[str] = field(default_factory=list)
-    """Why a backend drew nothing."""
+    """For each backend that is not available, the reason."""
 
     @property
     def first_difference(self) -> tuple[int, int] | None:
-        """Row and draw of the first token on which not all agree."""
+        """Row and draw of the first token that is not the same everywhere."""
         one, *others = self.tokens.values()
         differs = np.zeros(one.shape, bool)
         for other in others:
@@ -55,18 +55,18 @@ def compare(
     compiled: bool = False,
     progress: Callable[[str], None] = lambda name: None,
 ) -> Comparison:
-    """Draw from rows of logits on every backend, eagerly and if wanted by each of its compilers."""
+    """Draw from rows of logits on every backend, eagerly and, if asked to, with each of its compilers."""
     if not temperature >= 0:
-        raise UsageError(f"--temperature {temperature:g} is not at least 0 (0 and inf are the limits)")
+        raise UsageError(f"--temperature is {temperature:g}, expected a number from 0 to inf")
     if draws < 1:
-        raise UsageError(f"--draws {draws}: at least one token is to be drawn")
+        raise UsageError(f"--draws is {draws}, expected at least 1")
     try:
         key = random.key(seed)
     except ValueError as error:
         raise UsageError(f"--seed: {error}") from None
     unknown = set(backends or ()) - set(known_backends())
     if unknown:
-        raise UsageError(f"there is no backend {sorted(unknown)[0]!r}; there are {', '.join(known_backends())}")
+        raise UsageError(f"unknown backend {sorted(unknown)[0]!r}; choose from {', '.join(known_backends())}")
     logits = rows.astype(np.float32) if rows.dtype == np.float64 else rows
 
     def draw(x: Any) -> Any:
@@ -91,7 +91,7 @@ def _ways(backend: Backend, draw: Callable[[Any], Any], *, compiled: bool) -> di
 
 
 def sample(rows: np.ndarray[Any, Any], **options: Any) -> int:
-    """Draw, print the tokens side by side, and return the exit status: 1 if they differ."""
+    """Draw, print the tokens side by side, and return the exit status: 0 if they are identical, else 1."""
     with Console(stderr=True).status("drawing") as status:
         found = compare(rows, progress=lambda name: status.update(f"drawing on {name}"), **options)
     if not found.tokens:
@@ -100,16 +100,16 @@ def sample(rows: np.ndarray[Any, Any], **options: Any) -> int:
     console.print(_table(found, (console.width - 6) // len(found.tokens) - 2))
     shown, drawn = min(ROWS, len(rows)), next(iter(found.tokens.values()))
     if shown < len(rows):
-        console.print(f"{len(rows) - shown} more rows are compared and not shown")
+        console.print(f"{len(rows) - shown} more rows were compared and are not shown")
     for reason in found.missing:
         console.print(f"missing: {reason}", soft_wrap=True)
     place = found.first_difference
     names = ", ".join(found.tokens)
     if place is not None:
         each = ", ".join(f"{name} {tokens[place]}" for name, tokens in found.tokens.items())
-        console.print(f"different, first at row {place[0]}, draw {place[1]}: {each}", soft_wrap=True)
+        console.print(f"different: first at row {place[0]}, draw {place[1]}: {each}", soft_wrap=True)
     elif len(found.tokens) == 1:
-        console.print(f"{drawn.size} tokens from {names}, which there is nothing to compare with", soft_wrap=True)
+        console.print(f"{drawn.size} tokens from {names}; no other backend to compare with", soft_wrap=True)
     else:
         console.print(f"identical: {drawn.size} tokens from each of {names}", soft_wrap=True)
     return 0 if place is None else 1
@@ -126,7 +126,7 @@ def _table(found: Comparison, width: int) -> Table:
 
 
 def _listed(tokens: np.ndarray[Any, Any], width: int) -> str:
-    """As many tokens as fit, and an ellipsis if there are more."""
+    """Return as many tokens as fit, with an ellipsis if there are more."""
     text = ""
     for place, token in enumerate(tokens):
         longer = f"{text} {token}".strip()

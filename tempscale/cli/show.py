@@ -1,4 +1,4 @@
-"""``tempscale show``: one row of logits at several temperatures, as bars in the terminal or as a picture."""
+"""``tempscale show``: one row of logits at several temperatures, as bars in the terminal and as a picture."""
 
 from __future__ import annotations
 
@@ -20,50 +20,50 @@ __all__ = ["Distributions", "distributions", "parse_temperatures", "show"]
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 WIDEST_BAR, NARROWEST_BAR = 24, 4
 BESIDE_BARS = 9
-"""Columns that a temperature takes beside its bars: the percentage and the gap."""
+"""Width of a temperature's column without the bar: the percentage and the gap."""
 
 
 @dataclass(frozen=True)
 class Distributions:
-    """The heaviest classes of a row at several temperatures, and what is left for the others."""
+    """The most probable classes of a row at several temperatures, and the probability left for the others."""
 
     classes: np.ndarray[Any, Any]
-    """Their indices, the largest logit first; shape (shown,)."""
+    """Indices of the classes, the largest logit first; shape (shown,)."""
     logits: np.ndarray[Any, Any]
     temperatures: tuple[float, ...]
     probabilities: np.ndarray[Any, Any]
     """Shape (temperatures, shown)."""
     others: int
-    """How many classes are not among them."""
+    """Number of the other classes."""
     rest: np.ndarray[Any, Any]
-    """Their probability together, at each temperature."""
+    """Total probability of the other classes, at each temperature."""
     entropies: np.ndarray[Any, Any]
-    """In nats, at each temperature."""
+    """Entropy in nats, at each temperature."""
 
 
 def parse_temperatures(texts: Sequence[str]) -> tuple[float, ...]:
-    """Return temperatures from words like ``0.7``, ``0.2,1`` and ``inf``."""
+    """Return temperatures from texts such as ``0.7``, ``0.2,1`` and ``inf``."""
     words = [word for text in texts for word in text.split(",") if word]
     found = []
     for word in words:
         try:
             found.append(float(word))
         except ValueError:
-            raise UsageError(f"--temperatures: {word!r} is no number; write for example 0.2 0.7 1 2") from None
+            raise UsageError(f"--temperatures: {word!r} is not a number; write for example 0.2 0.7 1 2") from None
         if not found[-1] >= 0:
-            raise UsageError(f"--temperatures: {word} is not at least 0 (0 and inf are the limits)")
+            raise UsageError(f"--temperatures: {word} is not a number from 0 to inf")
     return tuple(dict.fromkeys(found))
 
 
 def distributions(rows: np.ndarray[Any, Any], *, row: int, temperatures: Sequence[float], most: int) -> Distributions:
-    """Return what a row of logits becomes at each temperature, for at most `most` classes."""
+    """Return the probabilities of a row at each temperature, for at most `most` classes."""
     if not 0 <= row < len(rows):
-        raise UsageError(f"--row {row}: the file has {len(rows)} rows, 0 to {len(rows) - 1}")
+        raise UsageError(f"--row is {row}, but the file has rows 0 to {len(rows) - 1}")
     if most < 1:
-        raise UsageError(f"--most {most}: at least one class is to be shown")
+        raise UsageError(f"--most is {most}, expected at least 1")
     logits = np.asarray(rows[row], np.float64)
     if np.isnan(logits).any() or (logits == np.inf).any() or not np.isfinite(logits).any():
-        raise UsageError(f"row {row} has NaN, +inf or nothing but -inf among its logits, and no distribution")
+        raise UsageError(f"row {row} has no distribution: its logits contain NaN or +inf, or only -inf")
     order = np.argsort(-logits, kind="stable")[:most]
     every = np.stack([tempscale.softmax(logits, temperature=t) for t in temperatures])
     shown = every[:, order]
@@ -79,14 +79,14 @@ def distributions(rows: np.ndarray[Any, Any], *, row: int, temperatures: Sequenc
 
 
 def show(found: Distributions, *, plot: Path | None) -> None:
-    """Print the bars, and write the picture if one is wanted."""
+    """Print the bars, and write the picture if one was asked for."""
     console = stdout()
     ascii_only = not (console.encoding or "").lower().startswith("utf")
     width = (console.width - 30) // len(found.temperatures) - BESIDE_BARS
     if plot is not None:
         from tempscale.cli.picture import draw
 
-        draw(found, plot)  # first: a name that it refuses is said before anything is printed
+        draw(found, plot)  # first, so that a name that it refuses is an error before anything is printed
     console.print(_table(found, max(NARROWEST_BAR, min(WIDEST_BAR, width)), ascii_only=ascii_only))
     if plot is not None:
         console.print(f"wrote {plot}", soft_wrap=True)
@@ -113,7 +113,7 @@ def _others(found: Distributions) -> str:
 
 
 def title(temperature: float) -> str:
-    """Name a temperature."""
+    """Return the title of a temperature."""
     return f"T = {temperature:g}"
 
 
@@ -122,7 +122,7 @@ def _cell(probability: float, width: int, *, ascii_only: bool) -> str:
 
 
 def percent(probability: float) -> str:
-    """Return a probability in per cent, in three digits."""
+    """Return a probability in per cent, with three digits."""
     return f"{100 * probability:.3g}%" if probability >= 1e-5 or probability == 0 else "<.001%"
 
 

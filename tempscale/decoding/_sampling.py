@@ -128,7 +128,7 @@ def sample_without_replacement(
     Raises
     ------
     TypeError
-        If k is no integer; otherwise as for `sample`.
+        If k is not an integer; otherwise as for `sample`.
     ValueError
         If k is negative or more than the number of classes; otherwise as for `sample`.
 

@@ -1,4 +1,4 @@
-"""Draws from a key, as backends compile them, and what they do in ways of their own."""
+"""What the distributions of `tempscale.random` share: operations that draw from a key, which backends compile."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tempscale.backend import Array
 from tempscale.kernels import threefry
 
 DRAWS: list[Operation[..., Any]] = []
-"""What computes, without arguments to check: from a key, an array of two integers. Backends compile these."""
+"""Operations that draw from a key, an array of two integers. Their arguments are checked. Backends compile them."""
 
 
 def draw(body: Callable[..., Any]) -> Operation[..., Any]:

@@ -1,4 +1,4 @@
-"""Entries at indices, where frameworks differ."""
+"""Entries at indices, and the size of an axis: frameworks differ in both."""
 
 from __future__ import annotations
 

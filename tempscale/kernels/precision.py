@@ -1,7 +1,7 @@
 """The option `precision` of functions of logits: "default", "accurate" and "reproducible".
 
 Natives and bodies know nothing of it. "accurate" runs them on wider logits. "reproducible" takes the value from a
-function that stands beside the operation, in which every step is exact or rounded once by IEEE 754, and the
+function beside the operation, in which every step is exact or rounded once by IEEE 754, and the
 derivatives from the default.
 """
 
@@ -25,7 +25,7 @@ Run: TypeAlias = Callable[..., Array]
 """An operation on arguments that are checked: the native of a backend, or the body."""
 PRECISIONS = ("default", "accurate", "reproducible")
 CLASSES = 2**18
-"""So many integers of 44 bits have a sum of 62."""
+"""Most classes of a reproducible value: the sum of this many integers of 44 bits has 62."""
 BLOCK = 2**18
 """Entries that are widened at a time in an eager call: 2 MiB as float64."""
 

@@ -15,12 +15,12 @@ from tempscale.kernels.reductions import accurate_sum, minus_row, row_max, times
 
 @agnostic
 def exponential(x: Array, /, *, xp: Any = INJECTED) -> Array:
-    """exp(x). Natives keep a NaN from compilers that make something else of it."""
+    """exp(x). Natives protect a NaN from compilers that turn it into something else."""
     return xp.exp(x)
 
 
 def exponential_but_of_nan(x: Array, xp: Any) -> Array:
-    """`exponential` without ever taking it of a NaN, for natives.
+    """`exponential` that never takes exp of a NaN, for natives.
 
     XLA on a CPU takes the exponential by way of an integer, which a NaN has none of: where it knows at compile time
     that a NaN goes in, it leaves the result out, and memory that nobody wrote comes out.

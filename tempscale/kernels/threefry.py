@@ -2,7 +2,7 @@
 
 A *word* is 32 bits, in whichever integer dtype a framework computes with: uint32, or int32 where that is missing.
 So every right shift here is masked, and sums wrap around. The operations have natives where a framework lacks what the
-bodies ask for; the operations that draw have them too, in the backends' modules `random`.
+bodies ask for, and so have the operations that draw, in the backends' `natives/random.py`.
 
 J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 """
@@ -20,7 +20,7 @@ from tempscale.backend import Array
 
 MASK = 0xFFFFFFFF
 MOST = 2**32
-"""Numbers of one call: counters of one word."""
+"""Most numbers of one call, because a counter is one word."""
 
 _PARITY = 0x1BD11BDA
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))

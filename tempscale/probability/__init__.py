@@ -1,4 +1,4 @@
-"""Logits to probabilities, and what is said about them."""
+"""Probabilities from logits, their logarithms, and what is computed from them."""
 
 from tempscale.probability._entropy import entropy
 from tempscale.probability._kl_divergence import kl_divergence

@@ -1,4 +1,4 @@
-"""The entropy of a row."""
+"""Entropy."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tempscale._core.operation import INJECTED, agnostic
 from tempscale._reference import partition, wide
 from tempscale.backend import Array
 from tempscale.contracts import Contract
-from tempscale.kernels.exact.arithmetic import _log1p, power_of_two, whole_sum
-from tempscale.kernels.exact.rows import _others, prepared
+from tempscale.kernels.exact.arithmetic import log1p, power_of_two, whole_sum
+from tempscale.kernels.exact.rows import others_of, prepared
 from tempscale.kernels.precision import Precision, limit, of_rows, with_precision
 from tempscale.kernels.reductions import accurate_sum
 from tempscale.kernels.temperature import exponential, log_probability, scale
-from tempscale.probability._logsumexp import _prepare_reduction, _reduced
+from tempscale.probability._logsumexp import prepare_reduction, reduced
 from tempscale.probability._quantities import LOG_LEGEND
 
 
@@ -26,16 +26,16 @@ def entropy_value(x: Array, temperature: Any, *, axis: int, xp: Any) -> Array:
     no term exceeds 1: whatever the temperature, integers of 44 bits hold it.
     """
     q = prepared(x, temperature, axis, xp)
-    others = _others(q, axis, xp)
+    others = others_of(q, axis, xp)
     below = (others.second - xp.astype(others.x, q.m.dtype)) * q.rate.value
     terms = others.e * 2.0 * xp.where(below < 64.0, below, 0.0)
     rest = xp.where(others.mass > 0, whole_sum(terms, axis=axis) * 2.0**-44, 0.0)
     moment = xp.abs(xp.abs((others.second - q.m) * q.rate.value) * others.mass) + rest
     mean = moment * power_of_two(others.k) / (1.0 + others.total)
-    return xp.where(q.valid, _log1p(others.total, xp) + mean, math.nan)
+    return xp.where(q.valid, log1p(others.total, xp) + mean, math.nan)
 
 
-@agnostic(prepare=_prepare_reduction, arrays=("temperature", "where"), run_in=with_precision(entropy_value))
+@agnostic(prepare=prepare_reduction, arrays=("temperature", "where"), run_in=with_precision(entropy_value))
 def entropy(
     logits: Array,
     /,
@@ -84,7 +84,7 @@ def entropy(
     log_p = log_probability(scale(logits, temperature, axis, where, xp), axis, xp)
     surprise = xp.where(log_p == -math.inf, 0.0, -log_p)
     total = accurate_sum(exponential(log_p) * surprise, axis=axis)
-    return _reduced(total, logits, axis, keepdims, xp)
+    return reduced(total, logits, axis, keepdims, xp)
 
 
 @entropy.specified_by(

@@ -1,4 +1,4 @@
-"""The divergence of one row from another."""
+"""Kullback-Leibler divergence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tempscale.backend import Array, Backend
 from tempscale.contracts import Contract
 from tempscale.kernels.reductions import accurate_sum
 from tempscale.kernels.temperature import exponential, log_probability, scale
-from tempscale.probability._logsumexp import _reduced
+from tempscale.probability._logsumexp import reduced
 
 
 def _prepare_kl(
@@ -130,7 +130,7 @@ def kl_divergence(
     no_p, no_q = log_p == -math.inf, log_q == -math.inf
     ratio = xp.where(no_p | no_q, 0.0, log_p) - xp.where(no_p | no_q, 0.0, log_q)
     terms = xp.where(no_q & (log_p > -math.inf), math.inf, exponential(log_p) * ratio)
-    return _reduced(accurate_sum(terms, axis=axis), p_logits, axis, keepdims, xp)
+    return reduced(accurate_sum(terms, axis=axis), p_logits, axis, keepdims, xp)
 
 
 @kl_divergence.specified_by(

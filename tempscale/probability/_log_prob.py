@@ -1,4 +1,4 @@
-"""Logarithms of the probabilities of classes that were drawn."""
+"""Log-probabilities of classes that were drawn."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tempscale.kernels.exact.rows import log_of_total, log_probabilities, prepar
 from tempscale.kernels.indexing import class_index, entry_at
 from tempscale.kernels.precision import Precision, in_blocks, limit, with_precision
 from tempscale.kernels.temperature import log_probability, scale
-from tempscale.probability._log_softmax import LOG_SOFTMAX_GRADIENTS, _log_softmax_reference
+from tempscale.probability._log_softmax import LOG_SOFTMAX_GRADIENTS, log_softmax_reference
 from tempscale.probability._quantities import LOG_LEGEND
 
 
@@ -147,7 +147,7 @@ def _log_prob_reference(logits: Any, labels: Any, temperature: Any) -> dict[str,
     index = labels[..., None]
     drawn = (index == np.arange(q.n)) + 0 * q.r
     drawn = np.where((index < 0) | (index >= q.n), np.nan, drawn)
-    full = _log_softmax_reference(logits, temperature)
+    full = log_softmax_reference(logits, temperature)
 
     def gradients(g: Any) -> dict[str, Any]:
         return dict(full["gradients"](drawn * g[..., None]))

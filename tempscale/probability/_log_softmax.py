@@ -1,4 +1,4 @@
-"""Logarithms of probabilities."""
+"""Log-probabilities."""
 
 from __future__ import annotations
 
@@ -95,7 +95,8 @@ LOG_SOFTMAX_GRADIENTS = {
     ),
     limit=limit,
 )
-def _log_softmax_reference(logits: Any, temperature: Any) -> dict[str, Any]:
+def log_softmax_reference(logits: Any, temperature: Any) -> dict[str, Any]:
+    """Return the exact log-probabilities, for `log_prob` too."""
     q = partition.Partition(logits, temperature)
 
     def gradients(g: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The logarithm of the partition function."""
+"""The logarithm of the partition function, and what it shares with the other functions of one value per row."""
 
 from __future__ import annotations
 
@@ -35,18 +35,20 @@ def logsumexp_value(x: Array, temperature: Any, *, axis: int, xp: Any) -> Array:
     return xp.where(q.valid, total, special)
 
 
-def _prepare_reduction(
+def prepare_reduction(
     backend: Backend, logits: Array, /, *, keepdims: bool = False, **options: Any
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Check the arguments of a function of logits that gives one value per row."""
     args, options = prepare_logits(backend, logits, **options)
     return args, {**options, "keepdims": as_flag(keepdims, "keepdims")}
 
 
-def _reduced(row: Array, logits: Array, axis: int, keepdims: bool, xp: Any) -> Array:
+def reduced(row: Array, logits: Array, axis: int, keepdims: bool, xp: Any) -> Array:
+    """Return one value per row in the dtype of the logits, with `axis` kept or not."""
     return cast(row if keepdims else xp.squeeze(row, axis=axis), logits.dtype, xp)
 
 
-@agnostic(prepare=_prepare_reduction, arrays=("temperature", "where"), run_in=with_precision(logsumexp_value))
+@agnostic(prepare=prepare_reduction, arrays=("temperature", "where"), run_in=with_precision(logsumexp_value))
 def logsumexp(
     logits: Array,
     /,
@@ -102,7 +104,7 @@ def logsumexp(
     scaled = scale(xp.where(infinite, 0.0, x), temperature, axis, None, xp)
     total = offset(scaled, working_dtype(logits), xp) + log_total(scaled.z, axis, xp)
     total = xp.where(infinite & (total == total), m, total)
-    return _reduced(total, logits, axis, keepdims, xp)
+    return reduced(total, logits, axis, keepdims, xp)
 
 
 @logsumexp.specified_by(

@@ -1,4 +1,4 @@
-"""What the contracts of probabilities name: quantities that several of them share."""
+"""Quantities that several contracts of probabilities name, and formulas that they share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Probabilities of which most are zero."""
+"""Sparse probabilities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arguments of `tempscale.random`: what makes a key, and what all draws check before they draw."""
+"""Arguments of `tempscale.random`: the class of keys, and the checks that come before a draw."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from tempscale.kernels import threefry
 from tempscale.kernels.draws import draw, in_blocks
 from tempscale.kernels.exact import quantiles
 from tempscale.random._arguments import Key, check_order, drawn
-from tempscale.random._uniform import _open_unit, _rounded, _without_subnormal
+from tempscale.random._uniform import open_unit, rounded, without_subnormal
 
 
 @in_words
@@ -103,7 +103,7 @@ def truncated_normal(
     ValueError
         If `shape` is not a shape.
     TypeError, ValueError
-        If a bound is no number, or they are out of order.
+        If a bound is not a number, or they are out of order.
 
     Notes
     -----
@@ -184,7 +184,7 @@ def _truncated_normal(
         return (quantiles.lower_quantile if case == "low" else quantiles.normal_quantile)(within, xp)
 
     def truncated(u: Array) -> Array:
-        return _without_subnormal(_between(quantile(u), first, last, xp), dtype, xp) * sign
+        return without_subnormal(_between(quantile(u), first, last, xp), dtype, xp) * sign
 
     return _quantile(truncated, key, shape, dtype, xp)
 
@@ -286,7 +286,7 @@ def _quantile(function: Callable[[Array], Array], key: Array, shape: tuple[int, 
     words = threefry.pairs(key, count=count) if dtype == "float64" else (threefry.words(key, count=count),)
 
     def compute(*words: Array) -> Array:
-        return _rounded(function(_open_unit(words, xp)), dtype, xp)
+        return rounded(function(open_unit(words, xp)), dtype, xp)
 
     return xp.reshape(in_blocks(*words, function=compute), shape)
 

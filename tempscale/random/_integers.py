@@ -27,7 +27,7 @@ from tempscale.random._arguments import (
     known_shape,
     resolve_key,
 )
-from tempscale.random._uniform import _open_unit
+from tempscale.random._uniform import open_unit
 
 
 @in_words
@@ -72,7 +72,7 @@ def randint(
     ValueError
         If `shape` is not a shape.
     TypeError, ValueError
-        If bounds are no integers, or numbers have minval >= maxval, are more than 2^32 apart
+        If bounds are not integers, or numbers have minval >= maxval, are more than 2^32 apart
         or not in the range of `dtype`.
 
     Notes
@@ -316,7 +316,7 @@ def _weighted(key: Array, weights: Array, /, *, count: int, size: int, dtype: st
 def _race(key: Array, weights: Array, /, *, count: int, size: int, dtype: str, xp: Any = INJECTED) -> Array:
     backend = backend_of(key)
     w = xp.astype(weights, backend.dtype("float64"))
-    arrival = -quantiles.log(_open_unit(threefry.pairs(key, count=size), xp), xp) / xp.where(w > 0, w, xp.ones_like(w))
+    arrival = -quantiles.log(open_unit(threefry.pairs(key, count=size), xp), xp) / xp.where(w > 0, w, xp.ones_like(w))
     order = xp.argsort(xp.where(w > 0, arrival, xp.full_like(w, math.inf)), stable=True)
     return xp.astype(order[:count], backend.dtype(dtype))
 

@@ -37,7 +37,7 @@ def key(seed: int) -> Key:
     Raises
     ------
     TypeError
-        If `seed` is no integer.
+        If `seed` is not an integer.
     ValueError
         If it is negative or has more than 64 bits.
 
@@ -58,7 +58,7 @@ def key(seed: int) -> Key:
 
 @in_words
 def split(key: Key | Array, num: int | Sequence[int] = 2, *, like: Array | None = None) -> Any:
-    """Make keys of a key, as `jax.random.split` does: key i is both words of the counter (0, i).
+    """Make keys from a key, as `jax.random.split` does: key i is both words of the counter (0, i).
 
     Parameters
     ----------
@@ -68,20 +68,20 @@ def split(key: Key | Array, num: int | Sequence[int] = 2, *, like: Array | None 
     num : int or sequence of int, default 2
         How many, or the shape of an array of keys.
     like : array, optional
-        Makes arrays in the framework and on the device of this one of a host key.
+        For a host key: make arrays in the framework and on the device of this one.
 
     Returns
     -------
     tuple of Key, or array
-        Of a host key host keys (for a shape, tuples of tuples); with `like` an array of uint32 (PyTorch: int32). Of an
-        array one of shape (num..., 2) in its dtype; of JAX's typed keys typed keys of shape `num`.
+        A host key gives host keys (for a shape, tuples of tuples), or with `like` an array of uint32 (PyTorch: int32).
+        An array gives an array of shape (num..., 2) in its dtype. JAX's typed keys give typed keys of shape `num`.
 
     Raises
     ------
     TypeError
         If `key` is not a key, arrays of two frameworks are given.
     TypeError, ValueError
-        If `num` is no shape.
+        If `num` is not a shape.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def split(key: Key | Array, num: int | Sequence[int] = 2, *, like: Array | None 
 
 @in_words
 def fold_in(key: Key | Array, data: int | Array, *, like: Array | None = None) -> Any:
-    """Make a key of a key and a number, as `jax.random.fold_in` does: both words of the counter (0, data).
+    """Make a key from a key and a number, as `jax.random.fold_in` does: both words of the counter (0, data).
 
     Parameters
     ----------
@@ -111,20 +111,20 @@ def fold_in(key: Key | Array, data: int | Array, *, like: Array | None = None) -
         A number from 0 to 2^32 - 1, or a 0-d integer array, of which the low 32 bits count: the number of a step,
         which a compiled function can take as an argument.
     like : array, optional
-        Makes an array in the framework and on the device of this one of a host key.
+        For a host key: make an array in the framework and on the device of this one.
 
     Returns
     -------
     Key, or array
-        A host key of a host key and a Python number. Else an array of shape (2,), in the dtype of `key`; of a
-        host key uint32 (PyTorch: int32); a typed key of one of JAX's.
+        A host key and a Python number give a host key. Otherwise an array of shape (2,) in the dtype of `key`; for a
+        host key uint32 (PyTorch: int32). One of JAX's typed keys gives a typed key.
 
     Raises
     ------
     TypeError
         If `key` is not a key, arrays of two frameworks are given.
     TypeError, ValueError
-        If `data` is no integer in range.
+        If `data` is not an integer in range.
 
     Examples
     --------

@@ -148,14 +148,14 @@ def _uniform_between(
 ) -> Array:
     wide = backend_of(key).dtype("float64")
     u = xp.astype(xp.reshape(_unit(key, math.prod(shape), dtype, xp), shape), wide)
-    low, high = [_without_subnormal(bound, dtype, xp) for bound in (low, high)]
+    low, high = [without_subnormal(bound, dtype, xp) for bound in (low, high)]
     # two bounds may be further apart than the largest number: then it is halves that are drawn
     near = xp.abs(high * 0.5 - low * 0.5) < LARGEST_POWER[dtype]
     unit = xp.where(near, xp.ones_like(low), xp.full_like(low, 0.5))
     span = xp.astype(xp.maximum(high * unit - low * unit, xp.zeros_like(low)), wide)
     # the product is exact for the narrower dtypes; for float64 the minimum, which is it, keeps compilers from an FMA
     drawn = (xp.minimum(u * span, span) + xp.astype(low * unit, wide)) / xp.astype(unit, wide)
-    return xp.maximum(_rounded(_without_subnormal(drawn, dtype, xp), dtype, xp), low)
+    return xp.maximum(rounded(without_subnormal(drawn, dtype, xp), dtype, xp), low)
 
 
 def _unit(key: Array, count: int, dtype: str, xp: Any) -> Array:
@@ -244,13 +244,22 @@ def _bernoulli(key: Array, p: Array, /, *, shape: tuple[int, ...], dtype: str, x
     return rarely(below & (p < u + spacing), below, instead=lambda: _below(p, key, shape, dtype == "float64", xp))
 
 
-def _open_unit(words: tuple[Array, ...], xp: Any) -> Array:
+def _below(p: Array, key: Array, shape: tuple[int, ...], of_pairs: bool, xp: Any) -> Array:
+    """Return whether 64 bits are less than p * 2^64: exactly, because what is subtracted is near p, or more than it."""
+    y0, y1 = [xp.reshape(y, shape) for y in threefry.pairs(key, count=math.prod(shape))]
+    high = y0 if of_pairs else xp.bitwise_xor(y0, y1)  # the top bits of `uniform`; y1 does not depend on either
+    rest = xp.astype(p, backend_of(key).dtype("float64")) - threefry.to_float64(high, xp) * 2.0**-32
+    return threefry.to_float64(y1, xp) * 2.0**-32 < rest * 2.0**32
+
+
+def open_unit(words: tuple[Array, ...], xp: Any) -> Array:
+    """Return words, or pairs of them, as float64 numbers between 0 and 1, without either."""
     if len(words) == 2:
         return _unit_of_pairs(*words, xp) + 2.0**-53
     return threefry.to_float64(words[0], xp) * 2.0**-32 + 2.0**-33
 
 
-def _rounded(x: Array, dtype: str, xp: Any) -> Array:
+def rounded(x: Array, dtype: str, xp: Any) -> Array:
     """Round float64, to half precision by way of float32: there frameworks have one way."""
     backend = backend_of(x)
     if dtype == "float64":
@@ -259,15 +268,7 @@ def _rounded(x: Array, dtype: str, xp: Any) -> Array:
     return x if dtype == "float32" else xp.astype(x, backend.dtype(dtype))
 
 
-def _without_subnormal(x: Array, dtype: str, xp: Any) -> Array:
+def without_subnormal(x: Array, dtype: str, xp: Any) -> Array:
     """Return 0 for what is subnormal in the working precision of a dtype, as some compilers do in any case."""
     least = SMALLEST_NORMAL["float64" if dtype == "float64" else "float32"]
     return xp.where(xp.abs(x) < least, xp.zeros_like(x), x)
-
-
-def _below(p: Array, key: Array, shape: tuple[int, ...], of_pairs: bool, xp: Any) -> Array:
-    """Return whether 64 bits are less than p * 2^64: exactly, because what is subtracted is near p, or more than it."""
-    y0, y1 = [xp.reshape(y, shape) for y in threefry.pairs(key, count=math.prod(shape))]
-    high = y0 if of_pairs else xp.bitwise_xor(y0, y1)  # the top bits of `uniform`; y1 does not depend on either
-    rest = xp.astype(p, backend_of(key).dtype("float64")) - threefry.to_float64(high, xp) * 2.0**-32
-    return threefry.to_float64(y1, xp) * 2.0**-32 < rest * 2.0**32

@@ -1,4 +1,4 @@
-"""Assertions about functions on arrays of any framework, for the tests of whoever writes such functions."""
+"""Assertions about functions on arrays of any framework, for the tests of those who write such functions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tempscale.testing.ulp import ulp_distance
 __all__ = ["assert_conforms", "assert_ulp", "gradcheck"]
 
 SHOWN = 6
-"""So many broken combinations are shown in full; the others in a line each."""
+"""Number of broken combinations that are shown in full; each of the others has one line."""
 
 
 @in_words
@@ -50,11 +50,11 @@ def assert_conforms(
     Parameters
     ----------
     fn : callable
-        An `agnostic` function, or any function on arrays of whatever framework. Of an agnostic function that has a
-        native for a backend, the native and the body are both checked there.
+        An `agnostic` function, or any function on arrays of any framework. Where an agnostic function has a native
+        for a backend, both the native and the body are checked.
     *args : array, number, tree of arrays
-        What to call it with: NumPy arrays, or dicts, lists, tuples and dataclasses of them. Floats are cast to each
-        dtype first; integers are given in 32 bits where they fit; Python numbers stay what they are.
+        Its arguments: NumPy arrays, or dicts, lists, tuples and dataclasses of them. Floats are cast to each dtype
+        first; integers become 32-bit integers where they fit; Python numbers stay as they are.
     reference : callable, optional
         The function in NumPy, for arguments in a precision higher than is checked: float64, and longdouble for
         float64. It is given the values that the framework is given, widened. It returns the exact value, or a dict
@@ -67,12 +67,12 @@ def assert_conforms(
         what the reference returns: it is ``Contract(formula, widens=False)``. By default that of the function's own
         specification.
     backends, modes, dtypes, devices : iterable of str, optional
-        What to run; by default every installed backend, and all there is. The modes "forward" and "second" are
-        those of `tempscale conform` only.
+        What to run; by default everything, on every installed backend. The modes "forward" and "second" exist only
+        in `tempscale conform`.
     quick : bool
         Only eager runs have all dtypes and the body; the other modes have float32.
     allow_unavailable : bool
-        Whether it is all right that something cannot run on this machine, such as a compiler that is not there.
+        Whether to accept that something cannot run on this machine, for example without a compiler.
     **options
         Passed to the function and to the reference.
 
@@ -85,7 +85,7 @@ def assert_conforms(
     ------
     AssertionError
         If a value, a NaN, an infinity, a gradient, a shape, a dtype or a device is wrong, if a call raises, or if
-        nothing could be checked. The message has the worst element of each combination.
+        nothing could be checked. The message shows the worst element of each combination.
 
     Notes
     -----
@@ -140,8 +140,8 @@ def gradcheck(
         As for `assert_conforms`; a quick run does not differentiate what is compiled. The reference has to be smooth
         around the arguments.
     directions : int
-        How many random directions the derivative is taken along. One of them nearly always finds a derivative that
-        is wrong anywhere; the number does not depend on the size of the arguments.
+        Number of random directions to differentiate along. One nearly always finds a derivative that is wrong
+        anywhere, whatever the size of the arguments.
 
     Returns
     -------
@@ -193,7 +193,7 @@ def assert_ulp(actual: Array, expected: Any, max_ulp: int, dtype: str | None = N
         The largest distance allowed. See `ulp_distance`: numbers below the normal ones count as zero, NaN equals
         NaN.
     dtype : str, optional
-        In whose numbers to count; by default in those of `actual`.
+        The dtype whose numbers are counted; by default that of `actual`.
 
     Examples
     --------
@@ -208,7 +208,7 @@ def assert_ulp(actual: Array, expected: Any, max_ulp: int, dtype: str | None = N
     got, wanted = to_numpy(actual), to_numpy(expected)
     dtype = dtype or got.dtype.name
     if dtype not in FLOATS:
-        raise TypeError(f"ulp are of floats, and this is {dtype}: pass dtype=")
+        raise TypeError(f"an ulp is a unit of floats, and actual is {dtype}: pass dtype=")
     if got.shape != wanted.shape:
         raise AssertionError(f"shape is {got.shape}, expected {wanted.shape}")
     distance = ulp_distance(got, wanted, dtype)
@@ -274,7 +274,7 @@ def _cell(comparison: Comparison | Projection, step: Step) -> tuple[Cell | None,
     claim = comparison.claim
     problem = step.problem
     if not problem and step.dtype == "float64" and not WIDE_LONGDOUBLE:
-        problem = "longdouble is float64 on this machine: there is nothing more precise to compare with"
+        problem = "longdouble is float64 on this machine, so there is nothing more precise to compare with"
     if problem:
         state = State.UNAVAILABLE if step.applicable else State.NOT_APPLICABLE
         return _made(claim, step, state, reason=problem), ""

@@ -1,4 +1,4 @@
-"""Comparing what a framework makes of a function with what its reference says, in one step of a run."""
+"""Comparing the results of a function in a framework with those of its reference, in one step of a run."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from tempscale.testing.derivatives import Derivative, allowed, derivative
 __all__ = ["Comparison", "Found", "Projection"]
 
 MANY = 1024
-"""So many elements are differentiated one by one; of more, so many that are chosen at random."""
+"""Number of elements that are differentiated one by one; if there are more, this many are chosen at random."""
 
 MAPPED = 3
-"""So many sets of arguments, each different, are mapped over."""
+"""Number of sets of arguments, each different, that are mapped over."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class Comparison:
         self._gradients = functools.lru_cache(maxsize=None)(self._compute_gradients)
 
     def not_applicable(self, step: Step) -> str:
-        """Compute what is expected, so that a mistake in it is no finding about a backend; say why there is nothing."""
+        """Compute what is expected: a mistake in it is not the backend's. Return why nothing is compared, or ""."""
         if step.mode in DERIVED:
-            return f"the mode {step.mode!r} is one of `tempscale conform`, for functions with a specification"
+            return f"the mode {step.mode!r} exists only in `tempscale conform`, for functions with a specification"
         exact, _ = self._exact(step.dtype, 0)
         if step.mode == "vmap":
             for number in range(MAPPED):
@@ -63,7 +63,7 @@ class Comparison:
         if not reason and not any(np.isfinite(narrow(gradient)).any() for gradient, _ in self._gradients(step.dtype)):
             raise ValueError(
                 f"the reference of {self.claim.name} has no finite derivative in {step.dtype} to compare with: give it "
-                "finite arguments with finite results, gradients in closed form, or leave 'gradient' out of the modes"
+                "finite arguments with finite results, give gradients in closed form, or leave out the mode 'gradient'"
             )
         return reason
 
@@ -124,7 +124,7 @@ class Comparison:
         hosts: Sequence[Host],
     ) -> list[Found]:
         if len(results) != len(values):
-            wrong = f"there are {len(results)} results, expected {len(values)}"
+            wrong = f"{len(results)} results, expected {len(values)}"
             return [Found("", Verdict(np.inf, wrong, 0), hosts)]
         found = []
         for i, (result, value, bound) in enumerate(zip(results, values, bounds, strict=True)):
@@ -183,7 +183,7 @@ class Projection:
         self._expected = functools.lru_cache(maxsize=None)(self._compute_expected)
 
     def not_applicable(self, step: Step) -> str:
-        """Compute what is expected, so that a mistake in it is no finding about a backend; say why there is nothing."""
+        """Compute what is expected: a mistake in it is not the backend's. Return why nothing is compared, or ""."""
         reason = _not_differentiable(self.claim, self._exact(step.dtype))
         for number in range(0 if reason else self.directions):
             self._expected(step.dtype, number)
@@ -350,9 +350,9 @@ def _misplaced(step: Step, backend: Backend, result: Any) -> str:
 
 def _not_differentiable(claim: Claim, exact: Exact) -> str:
     if not claim.floats:
-        return "there is no float among the arguments to differentiate by"
+        return "no argument is a float, so there is nothing to differentiate with respect to"
     if not any(value.dtype.kind == "f" for value in exact.values):
-        return "there is no float in the result to differentiate"
+        return "the result has no float to differentiate"
     return ""
 
 

@@ -1,7 +1,7 @@
-"""The pytest plugin: a test on every backend, in every mode, and marks for what is known to be broken on one.
+"""The pytest plugin: it runs a test on every backend and in every mode, and marks what is known to be broken on one.
 
-It is there in every run of pytest where tempscale is installed, so it does nothing until a test asks for it: no
-framework is imported before a test runs on it.
+pytest loads it wherever tempscale is installed, so it does nothing until a test asks for it: no framework is imported
+before a test runs on it.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ _BACKEND, _MODE = "tempscale_backend_name", "tempscale_mode_name"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options, and what they are called in a configuration file."""
+    """Add the options, and their names in a configuration file."""
     group = parser.getgroup("tempscale")
     group.addoption(
         "--backends",
         metavar="NAMES",
-        help="Backends that the fixture 'backend' goes through, with commas between them; by default all that are "
-        "registered. Those that are not installed are skipped.",
+        help="Backends for the fixture 'backend', separated by commas (default: all registered). Tests of a backend "
+        "that is not installed are skipped.",
     )
     group.addoption(
         "--require-backends",
         action="store_true",
-        help="Fail the tests of a backend that is not installed, or broken, instead of skipping them.",
+        help="Fail, rather than skip, the tests of a backend that is not installed or is broken.",
     )
-    parser.addini("tempscale_backends", "As --backends, which comes first.", type="args")
+    parser.addini("tempscale_backends", "As --backends, which takes precedence.", type="args")
     parser.addini("tempscale_require_backends", "As --require-backends.", type="bool", default=False)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the mark known, and refuse backends that there are not."""
+    """Register the mark, and refuse unknown backends."""
     config.addinivalue_line(
         "markers",
         f"{MARK}(*backends, raises, reason, mode=None): expect this exception on these backends, and no other; a test "
@@ -52,7 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
         known = known_backends()
         for name in _named(config):
             if name not in known:
-                raise pytest.UsageError(f"--backends: there is no backend {name!r}; there are {', '.join(known)}")
+                raise pytest.UsageError(f"--backends: unknown backend {name!r}; choose from {', '.join(known)}")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -94,7 +94,7 @@ def tempscale_mode_name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def backend(tempscale_backend_name: str, request: pytest.FixtureRequest) -> Backend:
-    """Each backend in turn, a `tempscale.Backend`. One that is not installed skips the test, and says why."""
+    """Each backend in turn, a `tempscale.Backend`. If one is not installed, the test is skipped with the reason."""
     return backend_or_skip(tempscale_backend_name, request.config)
 
 
@@ -117,7 +117,7 @@ class ModeOfTest:
         self.name = name
 
     def __call__(self, backend: Backend, fn: ArrayFunction, *, compiler: str = "") -> ArrayFunction:
-        """Return `fn` run in this mode; skip the test if the framework has none such, or cannot on this machine.
+        """Return `fn` run in this mode; skip the test if the framework has no such mode, or cannot run it here.
 
         Parameters
         ----------
@@ -143,7 +143,7 @@ class ModeOfTest:
 
 
 def backend_or_skip(name: str, config: pytest.Config) -> Backend:
-    """Return a backend; skip the test if it is not there, or fail it under ``--require-backends``."""
+    """Return a backend; if it is not available skip the test, or fail it under ``--require-backends``."""
     from tempscale._core.registry import get_backend
     from tempscale.backend import BackendUnavailableError
 
@@ -151,7 +151,7 @@ def backend_or_skip(name: str, config: pytest.Config) -> Backend:
         return get_backend(name)
     except BackendUnavailableError as error:
         if config.getoption("--require-backends") or config.getini("tempscale_require_backends"):
-            pytest.fail(f"backends are required, and {name} is not there: {error}", pytrace=False)
+            pytest.fail(f"backends are required, and {name} is not available: {error}", pytrace=False)
         pytest.skip(str(error))
 
 
@@ -162,14 +162,14 @@ def _known() -> tuple[str, ...]:
 
 
 def _named(config: pytest.Config) -> tuple[str, ...]:
-    """The backends that were asked for, by option or else in the configuration; empty for all."""
+    """Return the backends asked for by the option or else in the configuration; empty for all."""
     option = config.getoption("--backends")
     names = option.split(",") if option else config.getini("tempscale_backends")
     return tuple(dict.fromkeys(name.strip() for text in names for name in text.split(",") if name.strip()))
 
 
 def _problem(mark: pytest.Mark, metafunc: pytest.Metafunc) -> str:
-    """What is wrong with a mark, in words; empty if nothing is."""
+    """Return what is wrong with a mark; "" if nothing is."""
     return next(_problems(mark, metafunc), "")
 
 
@@ -177,19 +177,19 @@ def _problems(mark: pytest.Mark, metafunc: pytest.Metafunc) -> Iterator[str]:
     usage = f'@pytest.mark.{MARK}("tensorflow", raises=ValueError, reason="why")'
     given: dict[str, Any] = dict(mark.kwargs)
     if not mark.args or not all(isinstance(name, str) for name in mark.args):
-        yield f"{MARK} has to name backends: {usage}"
+        yield f"{MARK} must name backends: {usage}"
     raises = given.pop("raises", None)
     kinds = raises if isinstance(raises, tuple) else (raises,)
     if not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds) or not kinds:
-        yield f"{MARK} has to name the exception that is expected: {usage}"
+        yield f"{MARK} must name the expected exception: {usage}"
     elif {Exception, BaseException} & {*kinds}:
-        yield f"{MARK} has to name an exception: {' and '.join(k.__name__ for k in kinds)} would excuse any failure"
+        yield f"{MARK} must name a narrow exception: {' and '.join(k.__name__ for k in kinds)} would excuse any failure"
     reason = given.pop("reason", "")
     if not isinstance(reason, str) or not reason.strip():
-        yield f"{MARK} has to give a reason: {usage}"
+        yield f"{MARK} must give a reason: {usage}"
     if given.pop("mode", None) not in (None, *MODES):
-        yield f"{MARK} has a mode that there is not; there are {', '.join(MODES)}"
+        yield f"{MARK} has an unknown mode; choose from {', '.join(MODES)}"
     if given:
-        yield f"{MARK} does not know {', '.join(given)}: {usage}"
+        yield f"{MARK} has no option {', '.join(given)}: {usage}"
     if not {_BACKEND, "backend"} & {*metafunc.fixturenames}:
         yield f"{MARK} is on a test that does not use the fixture 'backend'"

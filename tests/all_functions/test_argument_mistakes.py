@@ -168,7 +168,7 @@ HABITUAL = (
     (lambda x: random.normal(KEY, size=3), "it is called 'shape' here"),
     (lambda x: random.normal(KEY, (), "float32", x), "normal() got 4 arguments by position"),
     (lambda x: random.uniform(KEY, None), "shape is None, expected an integer or a sequence of integers"),
-    (lambda x: ts.softmax(x, temperature=10**400), "expected a number that a float holds"),
+    (lambda x: ts.softmax(x, temperature=10**400), "expected a number that fits in a float"),
     (lambda x: ts.softmax(x, axis=x[0, 0]), ", expected an integer"),
     (lambda x: ts.vmap(ts.softmax, in_dims=0), "it is called 'in_axes' here"),
     (lambda x: ts.vmap(ts.softmax, in_axes=2)(x), "in_axes has axis 2, and an array there has 2 axes"),

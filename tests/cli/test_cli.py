@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import pickle
 import re
 import subprocess
 import sys
+import textwrap
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from types import SimpleNamespace
@@ -113,10 +115,10 @@ class TestSelection:
 
 class TestUsageErrors:
     def test_unknown_name_is_told_with_those_there_are(self, engine):
-        engine.report = ValueError("there is no backend 'numpyy'; there are jax, numpy")
+        engine.report = ValueError("unknown backend 'numpyy'; choose from jax, numpy")
         result = invoke("conform", "--backend", "numpyy")
         assert result.exit_code == 2
-        assert "no backend 'numpyy'; there are jax, numpy" in result.stderr
+        assert "unknown backend 'numpyy'; choose from jax, numpy" in result.stderr
 
     def test_the_engine_itself_refuses_unknown_names(self):
         assert invoke("conform", "--op", "sofmax").exit_code == 2
@@ -143,7 +145,7 @@ class TestUsageErrors:
     def test_a_report_that_could_not_be_written_is_refused_before_the_run(self, engine, tmp_path):
         result = invoke("conform", "--json", tmp_path / "absent" / "report.json")
         assert result.exit_code == 2
-        assert "folder that exists" in result.stderr
+        assert "existing folder" in result.stderr
         assert engine.selection is None
 
     def test_refusing_leaves_no_file_behind(self, engine, tmp_path):
@@ -212,7 +214,7 @@ class TestModule:
         assert held >= {(op, "jax", mode) for op in ("softplus", "halfway") for mode in ("eager", "compiled", "vmap")}
         assert ("halfway", "jax", "gradient") in held
         (reason,) = {c["reason"] for c in cells if (c["operation"], c["mode"]) == ("softplus", "gradient")}
-        assert "says nothing of gradients" in reason
+        assert "has no formulas for gradients" in reason
 
     def test_the_module_of_the_page_conforms(self, write):
         page = ROOT.joinpath("docs", "testing.md").read_text(encoding="utf-8")
@@ -231,12 +233,12 @@ class TestModule:
         name = write(THEIRS)
         result = invoke("conform", "--module", name, "--op", "softmax")
         assert result.exit_code == 2
-        assert "there is no operation 'softmax'; there are softplus, halfway" in result.stderr
+        assert "unknown operation 'softmax'; choose from softplus, halfway" in result.stderr
 
     def test_a_module_that_does_not_exist(self, engine):
         result = invoke("conform", "--module", "theirs.nowhere")
         assert result.exit_code == 2
-        assert "there is no module 'theirs.nowhere'" in result.stderr
+        assert "no module named 'theirs.nowhere'" in result.stderr
 
     @pytest.mark.parametrize(
         ("source", "said"),
@@ -325,7 +327,7 @@ class TestLogits:
         assert "predictions (shape (2, 3), float32), labels (shape (2,), int64)" in str(caught.value)
 
     def test_a_key_for_an_npy_file_is_refused(self, tmp_path):
-        with pytest.raises(UsageError, match="leave --key out"):
+        with pytest.raises(UsageError, match="leave out --key"):
             read_logits(self.save(tmp_path, np.zeros(3)), key="a")
 
     @pytest.mark.parametrize("content", [b"", b"1,2,3\n", b"\x93NUMPY", b"PK\x03\x04nonsense", b"\x93NUMPY\x01\x00"])
@@ -536,6 +538,55 @@ class TestMain:
         assert done.stderr == "the command line needs typer and rich: pip install 'tempscale[cli]'\n"
 
 
+class TestStandardError:
+    """In a process of its own, because frameworks write past Python, and while they are imported."""
+
+    def run(self, *commands, path=()):
+        """Run commands in one process, with all log lines on and `path` ahead of the installed packages."""
+        code = """
+            import sys
+            from tempscale.cli import main
+            for command in COMMANDS:
+                sys.argv = ["tempscale", *command]
+                try:
+                    main()
+                except SystemExit as end:
+                    assert not end.code, end.code
+        """.replace("COMMANDS", repr([[str(word) for word in command] for command in commands]))
+        folders = [*path, ROOT, ROOT / "backends"]
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))}
+        env.pop("TF_CPP_MIN_LOG_LEVEL", None)
+        command = [sys.executable, "-c", textwrap.dedent(code)]
+        return subprocess.run(command, capture_output=True, text=True, env=env, timeout=300, check=False)
+
+    def stand_ins(self, folder, tensorflow):
+        """A folder with frameworks that fail when they are imported; what TensorFlow does is given."""
+        for name, source in {"torch": "1 / 0", "jax": "1 / 0", "tensorflow": tensorflow}.items():
+            (folder / name).mkdir()
+            (folder / name / "__init__.py").write_text(f"import os\n{source}\n")
+        return folder
+
+    def test_is_empty_when_frameworks_are_imported(self, rows):
+        done = self.run(("show", rows), ("backends",))
+        assert done.returncode == 0, done.stderr
+        assert "tensorflow" in done.stdout
+        assert done.stderr == ""
+
+    def test_has_what_a_framework_wrote_that_cannot_be_imported(self, tmp_path):
+        source = "os.write(2, b'no driver, says C++'); raise OSError('no libx.so')"
+        done = self.run(("backends",), path=[self.stand_ins(tmp_path, source)])
+        assert done.returncode == 0, done.stderr
+        assert "broken: backend 'tensorflow'" in done.stdout
+        assert "OSError: no libx.so" in done.stdout
+        assert done.stderr == "no driver, says C++"
+
+    def test_has_what_a_framework_wrote_that_ended_the_process(self, tmp_path):
+        source = "os.write(2, b'this machine has no AVX'); os.abort()"
+        done = self.run(("backends",), path=[self.stand_ins(tmp_path, source)])
+        assert done.returncode < 0
+        assert done.stderr == "this machine has no AVX"
+
+
 # show
 
 
@@ -577,14 +628,14 @@ def test_show_draws_a_picture(rows, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--temperatures", "cold"), "'cold' is no number; write for example 0.2 0.7 1 2"),
-        (("--temperatures", "1", "nan"), "nan is not at least 0"),
-        (("--temperatures=-1",), "-1 is not at least 0"),
-        (("--row", "2"), "--row 2: the file has 2 rows, 0 to 1"),
-        (("--most", "0"), "at least one class"),
-        (("--plot", "/no/such/folder/a.png"), "name a .png, .svg or .pdf file in a folder of yours"),
-        (("--plot", "bars.txt"), "name a .png, .svg or .pdf file"),
-        (("0.7",), "'0.7' is one argument too many: one file, and temperatures after --temperatures"),
+        (("--temperatures", "cold"), "'cold' is not a number; write for example 0.2 0.7 1 2"),
+        (("--temperatures", "1", "nan"), "nan is not a number from 0 to inf"),
+        (("--temperatures=-1",), "-1 is not a number from 0 to inf"),
+        (("--row", "2"), "--row is 2, but the file has rows 0 to 1"),
+        (("--most", "0"), "--most is 0, expected at least 1"),
+        (("--plot", "/no/such/folder/a.png"), "choose a .png, .svg or .pdf file in a folder that you can write to"),
+        (("--plot", "bars.txt"), "choose a .png, .svg or .pdf file"),
+        (("0.7",), "unexpected argument '0.7': give one file, and temperatures after --temperatures"),
     ],
 )
 def test_show_says_what_is_wrong_and_ends_with_status_2(rows, options, message):
@@ -598,4 +649,4 @@ def test_show_refuses_a_row_without_a_distribution(tmp_path):
     np.save(tmp_path / "bad.npy", [[1.0, np.nan]])
     result = invoke("show", tmp_path / "bad.npy")
     assert result.exit_code == 2
-    assert "row 0 has NaN, +inf or nothing but -inf" in result.stderr
+    assert "row 0 has no distribution: its logits contain NaN or +inf, or only -inf" in result.stderr

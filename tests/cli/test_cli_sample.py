@@ -52,7 +52,7 @@ def test_each_backend_has_a_column_of_the_tokens_that_sample_draws(file: Path) -
     expected = tempscale.sample(LOGITS, random.key(3), temperature=0.7, num_samples=2)
     for row in range(10):
         assert [int(t) for t in re.findall(TOKENS, lines[1 + row])] == [row, *expected[row], *expected[row]]
-    assert lines[-2:] == ["2 more rows are compared and not shown", "identical: 24 tokens from each of numpy, jax"]
+    assert lines[-2:] == ["2 more rows were compared and are not shown", "identical: 24 tokens from each of numpy, jax"]
 
 
 def test_all_backends_are_asked(file: Path) -> None:
@@ -78,7 +78,7 @@ def test_the_first_difference_is_shown_with_status_1(file: Path, monkeypatch: py
     result = invoke(file, "--draws", 3, "--backend", "numpy", "--backend", "jax")
     assert result.exit_code == 1
     token = int(real(LOGITS, random.key(0), num_samples=3)[7, 1])
-    assert f"different, first at row 7, draw 1: numpy {token}, jax 49" in result.stdout
+    assert f"different: first at row 7, draw 1: numpy {token}, jax 49" in result.stdout
 
 
 def test_a_missing_framework_is_named_and_the_others_are_compared(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +86,7 @@ def test_a_missing_framework_is_named_and_the_others_are_compared(file: Path, mo
     result = invoke(file, "--backend", "numpy,torch")
     assert result.exit_code == 0
     assert "missing: backend 'torch' needs torch" in result.stdout
-    assert "12 tokens from numpy, which there is nothing to compare with" in result.stdout
+    assert "12 tokens from numpy; no other backend to compare with" in result.stdout
 
 
 def test_nothing_but_missing_frameworks_is_status_2(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,12 +106,12 @@ def test_tokens_that_do_not_fit_are_left_out(file: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--temperature", "-1"), "--temperature -1 is not at least 0"),
-        (("--temperature", "nan"), "--temperature nan is not at least 0"),
+        (("--temperature", "-1"), "--temperature is -1, expected a number from 0 to inf"),
+        (("--temperature", "nan"), "--temperature is nan, expected a number from 0 to inf"),
         (("--seed", "-3"), "--seed: seed is -3, expected an integer from 0 to 2**64 - 1"),
-        (("--draws", "0"), "--draws 0: at least one token is to be drawn"),
-        (("--backend", "numpi"), "there is no backend 'numpi'; there are"),
-        (("--key", "x"), "leave --key out"),
+        (("--draws", "0"), "--draws is 0, expected at least 1"),
+        (("--backend", "numpi"), "unknown backend 'numpi'; choose from"),
+        (("--key", "x"), "leave out --key"),
     ],
 )
 def test_what_is_wrong_is_said_with_status_2(file: Path, options: tuple[str, ...], message: str) -> None:

@@ -90,7 +90,7 @@ def test_an_ignored_label_is_no_mistake_unless_all_are_ignored(backend):
     with ts.checks():
         loss = ts.cross_entropy(logits, [0, -100], ignore_index=-100)
         assert float(loss) == pytest.approx(np.log(3), rel=1e-6)
-        with pytest.raises(ValueError, match=r"^labels are all -100, the ignore_index: the mean over none is NaN"):
+        with pytest.raises(ValueError, match=r"^labels are all -100, the ignore_index: the mean of no labels is NaN"):
             ts.cross_entropy(logits, backend.asarray([-100, -100]), ignore_index=-100)
 
 
@@ -146,8 +146,8 @@ def test_a_word_of_a_key_of_more_than_32_bits_is_named(backend, words):
         ([0.5, -1.0, 2.0], 2, r"p\[1\] is -1.0: a weight is finite and at least 0"),
         ([0.5, float("nan"), 2.0], 2, r"p\[1\] is nan: a weight"),
         ([0.5, float("inf"), 2.0], 2, r"p\[1\] is inf: a weight"),
-        ([0.0, 0.0, 0.0], 1, "p has 0 positive weights: as many entries can be chosen, and 1 are to be"),
-        ([0.5, 0.0, 0.0], 2, "p has 1 positive weights: as many entries can be chosen, and 2 are to be"),
+        ([0.0, 0.0, 0.0], 1, "p has 0 positive weights, expected at least 1: one for each choice"),
+        ([0.5, 0.0, 0.0], 2, "p has 1 positive weights, expected at least 2: one for each choice"),
     ],
 )
 def test_weights_to_choose_by_that_are_wrong_are_named(backend, weights, count, message):

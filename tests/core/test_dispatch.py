@@ -456,10 +456,8 @@ def test_explain_names_the_argument_that_decided():
 
 
 def test_explain_says_when_nothing_decided():
-    assert ts.explain() == ("backend 'numpy': there is no array among the arguments (none), and NumPy is the default")
-    assert ts.explain((1.0,), 2) == (
-        "backend 'numpy': there is no array among the arguments (tuple, int), and NumPy is the default"
-    )
+    assert ts.explain() == ("backend 'numpy': no argument is an array (none), and NumPy is the default")
+    assert ts.explain((1.0,), 2) == ("backend 'numpy': no argument is an array (tuple, int), and NumPy is the default")
 
 
 def test_explain_names_every_framework_with_its_version(backend):

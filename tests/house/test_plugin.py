@@ -272,7 +272,7 @@ def test_a_class_with_all_members_that_is_no_backend_is_refused():
         ("import module_that_is_nowhere", "ModuleNotFoundError: No module named 'module_that_is_nowhere'"),
         ("raise RuntimeError('no licence')", "RuntimeError: no licence"),
         ("other = 3", "AttributeError: module 'broken_backend' has no attribute 'BrokenBackend'"),
-        ("class BrokenBackend: name = 'broken'", "BrokenBackend is not a backend: it misses array_types, asarray"),
+        ("class BrokenBackend: name = 'broken'", "BrokenBackend is not a backend: it lacks array_types, asarray"),
     ],
     ids=["its import fails", "it raises", "no such class", "not a backend"],
 )

@@ -302,7 +302,7 @@ def test_nothing_that_held_is_not_a_success() -> None:
     ("field", "known"), [("backends", "numpy"), ("operations", "softmax"), ("dtypes", "float32"), ("modes", "eager")]
 )
 def test_an_unknown_name_is_answered_with_those_there_are(field: str, known: str) -> None:
-    with pytest.raises(ValueError, match=rf"there is no {field[:-1]} 'nonesuch'; there are .*{known}"):
+    with pytest.raises(ValueError, match=rf"unknown {field[:-1]} 'nonesuch'; choose from .*{known}"):
         run(Selection(**{field: ("nonesuch",)}))
 
 

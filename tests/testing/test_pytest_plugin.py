@@ -95,7 +95,7 @@ def test_backends_are_chosen_by_name_and_a_third_partys_takes_part(run):
 def test_a_name_that_there_is_not_stops_the_run_with_those_there_are(run):
     result = run(ON_EACH, "--backends", "numpyy")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*--backends: there is no backend 'numpyy'; there are *numpy*"])
+    result.stderr.fnmatch_lines(["*--backends: unknown backend 'numpyy'; choose from *numpy*"])
 
 
 def test_a_backend_that_is_missing_is_skipped_with_its_reason(run):
@@ -112,7 +112,7 @@ def test_a_backend_that_is_missing_is_a_failure_where_backends_are_required(run,
     }[how]
     result = run(ON_EACH, *chosen.get("options", ()), ini=chosen.get("ini", ""))
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*backends are required, and nosuch is not there: *pip install 'nosuchframework>=3'*"])
+    result.stdout.fnmatch_lines(["*required, and nosuch is not available: *pip install 'nosuchframework>=3'*"])
 
 
 def test_a_fixture_or_a_parameter_of_the_same_name_is_left_alone(run):
@@ -157,7 +157,7 @@ def test_twice(backend, mode):
     for name in ("eager", "compiled", "vmap"):
         result.stdout.fnmatch_lines([f"*test_twice?*{name}*PASSED*"])
     result.assert_outcomes(passed=3, skipped=1)
-    result.stdout.fnmatch_lines(["SKIPPED*theirs compiles for each shape anew"])
+    result.stdout.fnmatch_lines(["SKIPPED*theirs compiles anew for each shape"])
     result = run(source, "--backends", "numpy", "-k", "compiled")
     result.stdout.fnmatch_lines(["SKIPPED*numpy does not compile"])
 
@@ -213,14 +213,14 @@ def test_a_failure_may_be_expected_in_one_mode(run):
 @pytest.mark.parametrize(
     ("mark", "arguments", "said"),
     [
-        ('"theirs", reason="why"', "backend", "has to name the exception that is expected"),
-        ('"theirs", raises=ValueError', "backend", "has to give a reason"),
-        ('"theirs", raises=ValueError, reason=" "', "backend", "has to give a reason"),
+        ('"theirs", reason="why"', "backend", "must name the expected exception"),
+        ('"theirs", raises=ValueError', "backend", "must give a reason"),
+        ('"theirs", raises=ValueError, reason=" "', "backend", "must give a reason"),
         ('"theirs", raises=Exception, reason="why"', "backend", "Exception would excuse any failure"),
         ('"theirs", raises=(ValueError, BaseException), reason="why"', "backend", "would excuse any failure"),
-        ('raises=ValueError, reason="why"', "backend", "has to name backends"),
-        ('"theirs", raises=ValueError, reason="why", strict=False', "backend", "does not know strict"),
-        ('"theirs", raises=ValueError, reason="why", mode="fast"', "backend", "has a mode that there is not"),
+        ('raises=ValueError, reason="why"', "backend", "must name backends"),
+        ('"theirs", raises=ValueError, reason="why", strict=False', "backend", "has no option strict"),
+        ('"theirs", raises=ValueError, reason="why", mode="fast"', "backend", "has an unknown mode"),
         ('"theirs", raises=ValueError, reason="why"', "", "does not use the fixture 'backend'"),
     ],
 )

@@ -1,9 +1,7 @@
-"""The option `precision` of functions of logits: "default", "accurate" and "reproducible".
+"""Arithmetic with the same bits in every framework: every step is exact, or rounded once by IEEE 754.
 
-Natives and bodies know nothing of it. "accurate" runs them on wider logits. "reproducible" takes the value from a
-function of this module, in which every step is exact or rounded once by IEEE 754, and the derivatives from the default.
-
-What a compiler may do is what the reproducible functions are written against:
+`arithmetic` has exponentials, logarithms and sums, `quantiles` the normal quantile and the logarithm behind it, `rows`
+what is computed of rows of logits. The functions are written for what compilers and frameworks may do:
 
 * XLA contracts ``a * b + c`` into one operation with one rounding. Between a product and a sum stands an `abs` or a
   selection here, unless the product is exact: one of the factors is a power of two.

@@ -1,11 +1,6 @@
-"""Arithmetic with the same bits in every framework: exponentials, logarithms and sums in float64.
+"""Exponentials, logarithms and sums in float64, with the same bits in every framework.
 
-What a compiler may do is what these functions are written against:
-
-* XLA contracts ``a * b + c`` into one operation with one rounding. Between a product and a sum stands an `abs` or a
-  selection here, unless the product is exact: one of the factors is a power of two.
-* Every framework adds floats in an order of its own. Here integers are added, or floats whose sums are exact.
-* Some flush subnormal numbers of 32 bits. Here all do, to zero: logits, temperatures, labels, weights and results.
+How the functions must be written for that is in the docstring of the package.
 """
 
 from __future__ import annotations
@@ -33,7 +28,7 @@ def narrow(x: Array, /, *, dtype: str, xp: Any = INJECTED) -> Array:
 
 @agnostic
 def flushed(x: Array, /, *, xp: Any = INJECTED) -> Array:
-    """`x` with 0 for what float32 holds as a subnormal number."""
+    """Return `x` with 0 in place of what float32 holds as a subnormal number."""
     return xp.where(xp.abs(x) < TINY, 0.0, x)
 
 
@@ -62,7 +57,7 @@ def polynomial(coefficients: tuple[float, ...], x: Array, xp: Any) -> Array:
 
 
 MAGIC = 1.5 * 2.0**52
-"""Added to a number below 2^51 it leaves the nearest whole number in the lowest bits, on top of `MAGIC_BITS`."""
+"""Added to a number below 2^51, it leaves the nearest whole number in the lowest bits, above `MAGIC_BITS`."""
 MAGIC_BITS = 0x4338000000000000
 
 
@@ -125,7 +120,7 @@ def exact_sum(x: Array, axis: int, xp: Any) -> Array:
     return total * power_of_two(k - 30.0) + special
 
 
-def _log1p(t: Array, xp: Any) -> Array:
+def log1p(t: Array, xp: Any) -> Array:
     """log(1 + t) for t from 0 to 2^18, within 2^-46 of itself."""
     m, k = split_float(1.0 + t)
     small = k == 1.0  # 1 + t was rounded: t itself was not

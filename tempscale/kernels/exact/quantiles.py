@@ -2,7 +2,7 @@
 
 Every step is exact or one operation that IEEE 754 rounds: +, -, *, /. A compiler may contract a product and a sum into
 one rounding; so a product that is added to is exact, or is taken the absolute value of in between, which leaves it as
-it is. Nothing here is subnormal or in need of a library function.
+it is. No step is subnormal, and none calls a library function.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ _FAR_DENOMINATOR = (
 """The same for 36 <= t <= 690, fitted to a relative 9e-13."""
 
 FAR = 36.0
-"""From so many standard deviations on `far_quantile` is taken, before probabilities become subnormal."""
+"""Standard deviations from which on `far_quantile` is used, before probabilities become subnormal."""
 
 
 @agnostic

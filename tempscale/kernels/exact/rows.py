@@ -1,4 +1,4 @@
-"""Rows of logits over a temperature in exact arithmetic: what the reproducible values are made of."""
+"""Rows of logits over a temperature in exact arithmetic, from which the reproducible values are computed."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tempscale.backend import Array
 from tempscale.kernels.exact.arithmetic import (
     LOG2_E,
     TINY,
-    _log1p,
     exponentials,
     flushed,
+    log1p,
     power_of_two,
     whole_sum,
 )
 
 LOWEST = -256.0
-"""The least power of two that is told from none; 2^18 entries of it are far below what float32 can hold."""
+"""The least power of two that counts; 2^18 entries of it add up to far less than float32 can hold."""
 COLD = 2.0**600
 """Stands for 1/T at T = 0: what is below the maximum then is below `LOWEST`, by the least difference there is."""
 
@@ -33,7 +33,7 @@ def row_top(x: Array, /, *, axis: int, xp: Any = INJECTED) -> Array:
 
 @agnostic
 def below_top(x: Array, top: Array, /, *, axis: int, xp: Any = INJECTED) -> tuple[Array, Array]:
-    """Return `x` with -inf for the maxima, and how many they are."""
+    """Return `x` with -inf in place of the maxima, and the number of maxima."""
     at_top = x == top
     # a sum of so few ones is exact in float32 too
     return xp.where(at_top, -math.inf, x), xp.sum(xp.astype(at_top, x.dtype), axis=axis, keepdims=True)
@@ -69,18 +69,18 @@ class Rows(NamedTuple):
     """Logits over a temperature, before anything is rounded: exp((x - m) * rate) is what a row is made of."""
 
     x: Array
-    """float32. At T = inf all that is not masked is the maximum."""
+    """The logits in float32. At T = inf every entry that is not masked is the maximum."""
     top: Array
     """Maximum of the row."""
     m: Array
-    """That in float64, 0 where it is not finite."""
+    """The maximum in float64, 0 where it is not finite."""
     rate: Rate
     valid: Array
-    """Whether the maximum is finite and T is not negative; else nothing that is made of the rest says anything."""
+    """Whether the maximum is finite and T >= 0. Otherwise what is computed from the rest has no meaning."""
 
 
 def prepared(x: Array, temperature: Any, axis: int, xp: Any) -> Rows:
-    """Return float32 logits and a temperature as what all reproducible values begin with."""
+    """Return what all reproducible values begin with, for float32 logits and a temperature."""
     rate = _rate(temperature, len(x.shape), xp)
     x = flushed(x)
     top = row_top(x, axis=axis)
@@ -92,7 +92,7 @@ def prepared(x: Array, temperature: Any, axis: int, xp: Any) -> Rows:
 
 
 class Others(NamedTuple):
-    """All entries but the maxima: what the logarithm of the total depends on."""
+    """All entries but the maxima, on which the logarithm of the total depends."""
 
     x: Array
     """The logits, -inf at the maxima."""
@@ -108,7 +108,8 @@ class Others(NamedTuple):
     """The mass of all but one maximum, in units of 1."""
 
 
-def _others(q: Rows, axis: int, xp: Any) -> Others:
+def others_of(q: Rows, axis: int, xp: Any) -> Others:
+    """Return the entries of rows that are not their maxima."""
     x, maxima = below_top(q.x, q.top, axis=axis)
     rate = q.rate.value * LOG2_E
     second = xp.astype(xp.max(x, axis=axis, keepdims=True), q.m.dtype)
@@ -122,11 +123,11 @@ def _others(q: Rows, axis: int, xp: Any) -> Others:
 
 
 def log_of_total(q: Rows, axis: int, xp: Any) -> Array:
-    """Return what the logarithm of a probability lacks to (x - m) / T; NaN for rows that are not valid."""
-    return xp.where(q.valid, _log1p(_others(q, axis, xp).total, xp), math.nan)
+    """Return (x - m) / T less the logarithm of the probability; NaN for rows that are not valid."""
+    return xp.where(q.valid, log1p(others_of(q, axis, xp).total, xp), math.nan)
 
 
 @agnostic
 def log_probabilities(x: Array, m: Array, rate: Any, total: Array, /, *, xp: Any = INJECTED) -> Array:
-    """Return (x - m) * rate - total in float64: what has no sign of its own is subtracted from what is not positive."""
+    """Return (x - m) * rate - total in float64, as the negative of a sum of two numbers that are not negative."""
     return -(xp.abs((xp.astype(x, m.dtype) - m) * rate) + total)

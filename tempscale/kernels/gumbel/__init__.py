@@ -7,6 +7,9 @@ one of them, instead of noise for each entry.
 Whatever decides is an int32, which wraps around, or a float32 operation that IEEE 754 rounds the same everywhere: a
 difference, a product, a maximum, a truncation. No sum follows a product in floats, because compilers fuse the two.
 Numbers on a log scale are base 2 with 24 fractional bits, and negated: the lowest score wins.
+
+`tables` has the constants, `words` the random words and the noise, `factors` the temperature, `racing` the race itself.
+`top_k` draws several tokens without replacement, by a definition of its own; `tokens` runs both for a batch.
 """
 
 from tempscale.kernels.gumbel.factors import (

@@ -1,4 +1,4 @@
-"""What differences of logits are multiplied by, as a float32 that every framework rounds alike."""
+"""The factor log2(e)/T of differences of logits, as a float32 that every framework rounds alike."""
 
 from __future__ import annotations
 
@@ -14,13 +14,6 @@ from tempscale.backend import Array
 from tempscale.kernels.gumbel.tables import ONE
 from tempscale.kernels.temperature import Reciprocal
 
-
-@agnostic
-def is_exactly_zero(x: Array, /, *, xp: Any = INJECTED) -> Array:
-    """Whether float32 numbers are 0; natives where subnormal numbers compare as 0 too."""
-    return x == 0
-
-
 SCORES_PER_NAT = float(np.float32(ONE * math.log2(math.e)))
 """log2(e), as a score."""
 
@@ -28,6 +21,12 @@ _SCALED_DOWN = 2.0**-24
 
 AT_ZERO = -1.0
 """Stands for the factor of T = 0, which is a limit of its own."""
+
+
+@agnostic
+def is_exactly_zero(x: Array, /, *, xp: Any = INJECTED) -> Array:
+    """Whether float32 numbers are 0; natives where subnormal numbers compare as 0 too."""
+    return x == 0
 
 
 @agnostic

@@ -1,4 +1,4 @@
-"""The constants and tables of the definition of a draw."""
+"""Constants and tables of the definition of a draw."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def _differences(table: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def _log2_table() -> np.ndarray[Any, Any]:
-    """Log2 of 1 + i/1024."""
+    """Return log2(1 + i/1024) for i from 0 to 1024, as scores."""
     return np.array([round(ONE * math.log2(1 + i / 1024)) for i in range(1025)], np.int32)
 
 
 def _tail_table() -> np.ndarray[Any, Any]:
-    """Log2 of -log2(1 - v)/v at v = i/2048: what the noise is more than the log of its uniform number."""
+    """Return log2(-log2(1 - v) / v) at v = i/2048: what the noise has beyond the log of its uniform number."""
     steps = [i / 2048 for i in range(1, 1025)]
     ratios = [1 / math.log(2), *[-math.log1p(-v) / math.log(2) / v for v in steps]]
     return np.array([round(ONE * math.log2(ratio)) for ratio in ratios], np.int32)

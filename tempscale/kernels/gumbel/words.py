@@ -1,4 +1,4 @@
-"""Random words, and the noise of a draw that is made of them in integers."""
+"""The random words of a draw, and its noise, made of them in integers."""
 
 from __future__ import annotations
 

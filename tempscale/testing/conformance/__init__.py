@@ -1,4 +1,4 @@
-"""The conformance run: what is run, on which rows, and what is found."""
+"""The conformance run: its cases (`cases`), plan (`plan`), modes (`modes`), and the run itself (`running`)."""
 
 from tempscale.testing.conformance.modes import MODES
 from tempscale.testing.conformance.plan import DTYPES, FORMS, Selection

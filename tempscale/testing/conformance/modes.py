@@ -44,7 +44,7 @@ class Mode:
 
     def __post_init__(self) -> None:
         if self.name not in MODES:
-            raise ValueError(f"there is no mode {self.name!r}; there are {', '.join(MODES)}")
+            raise ValueError(f"unknown mode {self.name!r}; choose from {', '.join(MODES)}")
 
     @property
     def compiles(self) -> bool:
@@ -52,13 +52,13 @@ class Mode:
         return self.name in COMPILED
 
     def problem(self, backend: Backend) -> str:
-        """Why a framework has no such mode; empty if it has."""
+        """Return why a framework lacks this mode; "" if it has it."""
         if self.name in ("vmap", "gradient", *DERIVED) and not backend.transforms:
             return f"{backend.name} has no vmap" if self.name == "vmap" else f"{backend.name} does not differentiate"
         if self.compiles and not backend.compilers:
             return f"{backend.name} does not compile"
         if self.name == "unknown-dims" and not backend.unknown_dims:
-            return f"{backend.name} compiles for each shape anew"
+            return f"{backend.name} compiles anew for each shape"
         return ""
 
     def run(self, backend: Backend, fn: ArrayFunction, *, compiler: str = "") -> ArrayFunction:

@@ -1,4 +1,4 @@
-"""What a run runs: which backends, devices, dtypes, modes, compilers and forms, and what stands in the way."""
+"""The plan of a run: its backends, devices, dtypes, modes, compilers and forms, and what prevents each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PRECISIONS = ("accurate", "reproducible")
 
 @dataclass(frozen=True)
 class Selection:
-    """What to run. None selects everything there is.
+    """What to run. None selects everything.
 
     A quick run has all dtypes in eager form, under array temperatures. Numbers as temperatures, other layouts of
     memory and the other modes run in float32 only; agnostic bodies run eagerly only, gradients are not compiled, and
@@ -66,21 +66,21 @@ class Step:
 
 
 def require_known(what: str, given: tuple[str, ...] | None, known: tuple[str, ...]) -> None:
-    """Raise `ValueError` for a name that there is not."""
+    """Raise `ValueError` for an unknown name."""
     for name in given or ():
         if name not in known:
-            raise ValueError(f"there is no {what} {name!r}; there are {', '.join(known)}")
+            raise ValueError(f"unknown {what} {name!r}; choose from {', '.join(known)}")
 
 
 def require_known_selection(selection: Selection) -> None:
-    """Raise `ValueError` unless there is everything that is selected; operations aside."""
+    """Raise `ValueError` for an unknown backend, dtype or mode; operations are checked elsewhere."""
     require_known("backend", selection.backends, known_backends())
     require_known("dtype", selection.dtypes, DTYPES)
     require_known("mode", selection.modes, MODES)
 
 
 def plan(selection: Selection) -> Iterator[Step]:
-    """Yield the steps of a selection; `ValueError` if no backend has such a device."""
+    """Yield the steps of a selection; `ValueError` if no backend has a selected device."""
     found_device = False
     for name in selection.backends or known_backends():
         try:

@@ -62,12 +62,12 @@ from tempscale.testing.ulp import ulp_distance
 __all__ = ["DTYPES", "FORMS", "MODES", "Progress", "Selection", "run"]
 
 CONDITIONED = 1024
-"""Agreement is counted where the bound is below this many u of the value; elsewhere digits are lost by nature."""
+"""Agreement is counted where the bound is below this many u of the value; elsewhere the problem itself loses digits."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the run is."""
+    """How far the run has come."""
 
     done: int
     total: int
@@ -164,12 +164,12 @@ def run(
     Returns
     -------
     Report
-        Of what was run; after an interruption (KeyboardInterrupt) of what was run until then.
+        What was found; after an interruption (KeyboardInterrupt), what was found until then.
 
     Raises
     ------
     ValueError
-        If the selection names something that there is not.
+        If the selection names something unknown.
 
     Examples
     --------
@@ -267,7 +267,7 @@ class _Bench:
     def _not_differentiated(self, step: Step, subject: Subject) -> str:
         """Why a step that differentiates is not about a subject; empty if it is."""
         if not subject.differentiable:
-            return "its contract says nothing of gradients"
+            return "its contract has no formulas for gradients"
         if step.mode in DERIVED:
             try:
                 self.derived(subject, step.dtype, self._large_groups(step.dtype)[0].name, None)
