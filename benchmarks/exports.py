@@ -40,7 +40,7 @@ Exported = Callable[[Callable[..., Any], list[Any]], Any]
 def jit_trace(function: Callable[..., Any], arguments: list[Any]) -> Any:
     import torch
 
-    # checking would trace once more, and compare NaN with NaN
+    # the check would be a second trace; its numbers are compared here
     return torch.jit.trace(_module(function), tuple(arguments), check_trace=False)(*arguments)  # type: ignore[no-untyped-call]
 
 
