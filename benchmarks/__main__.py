@@ -1,7 +1,7 @@
 """The benchmarks of speed: ``python -m benchmarks``.
 
-Each runs by itself too, as ``python -m benchmarks.sampling``, with options. `precision`, `random_agreement`,
-`token_agreement` and `array_api` take longer, and are not among them.
+Each runs by itself too, as ``python -m benchmarks.sampling``, with options. `precision`, `exports`,
+`random_agreement`, `token_agreement` and `array_api` take longer, and are not among them.
 """
 
 from __future__ import annotations

@@ -375,7 +375,8 @@ def _weighted(loss: Array, weight: Any, xp: Any) -> Array:
     infinite = loss == math.inf
     # kept out of the product, whose derivative with respect to the weight would be infinite, or 0 times that
     product = weight * xp.where(infinite, 0.0, loss)
-    return xp.where(infinite & (weight > 0), math.inf, xp.where(infinite & (weight < 0), -math.inf, product))
+    mass = weight * cast(infinite, loss.dtype, xp)  # an array, whose comparisons torch.jit.trace records
+    return xp.where(mass > 0, math.inf, xp.where(mass < 0, -math.inf, product))
 
 
 def _reduce(loss: Array, weight: Array, reduction: str, axis: int, dtype: Any, xp: Any) -> Array:

@@ -12,7 +12,7 @@ from tempscale._reference import partition, wide
 from tempscale.arrays import stop_gradient
 from tempscale.backend import Array, Backend
 from tempscale.contracts import Contract
-from tempscale.kernels.exact.rows import log_of_total, prepared
+from tempscale.kernels.exact.rows import log_of_total, prepared, selected
 from tempscale.kernels.precision import Precision, limit, of_rows, with_precision
 from tempscale.kernels.reductions import row_max_or_nan
 from tempscale.kernels.temperature import log_total, offset, scale, widen
@@ -24,8 +24,9 @@ def logsumexp_value(x: Array, temperature: Any, *, axis: int, xp: Any) -> Array:
     """Return the logarithm of the partition function."""
     q = prepared(x, temperature, axis, xp)
     at_zero = xp.where(q.m > 0, math.inf, xp.where(q.m < 0, -math.inf, q.m))
-    shift = xp.where(q.rate.cold & q.valid, at_zero, xp.where(q.rate.hot & q.valid, 0.0, q.m * q.rate.value))
-    total = shift + log_of_total(q, axis, xp)
+    shift = selected(q.rate.cold, at_zero, selected(q.rate.hot, 0.0, q.m * q.rate.value, xp), xp)
+    # selected once more, though only `special` counts there: a product may not stand before a sum
+    total = xp.where(q.valid, shift, q.m) + log_of_total(q, axis, xp)
     # a maximum that is not finite is the result, with NaN above all
     top = xp.max(xp.where(x == x, x, -math.inf), axis=axis, keepdims=True)
     nan = xp.max(xp.astype(x != x, x.dtype), axis=axis, keepdims=True) > 0

@@ -65,6 +65,13 @@ def _rate(temperature: Any, rank: int, xp: Any) -> Rate:
     return Rate(xp.where(cold, COLD, value), hot, cold, cold | (t > 0))
 
 
+def selected(flag: Any, yes: Any, no: Any, xp: Any) -> Any:
+    """Return `yes` where a flag of a `Rate` is set, else `no`."""
+    if is_array(flag):
+        return xp.where(flag, yes, no)
+    return yes if flag else no
+
+
 class Rows(NamedTuple):
     """Logits over a temperature, before anything is rounded: exp((x - m) * rate) is what a row is made of."""
 
@@ -86,9 +93,9 @@ def prepared(x: Array, temperature: Any, axis: int, xp: Any) -> Rows:
     top = row_top(x, axis=axis)
     finite = xp.abs(top) < math.inf
     if rate.hot is not False:
-        x = xp.where((x > -math.inf) & rate.hot, top, x)
+        x = selected(rate.hot, xp.where(x > -math.inf, top, x), x, xp)
     m = xp.where(finite, xp.astype(top, backend_of(x).dtype("float64")), 0.0)
-    return Rows(x, top, m, rate, finite & rate.valid)
+    return Rows(x, top, m, rate, selected(rate.valid, finite, False, xp))
 
 
 class Others(NamedTuple):

@@ -67,9 +67,13 @@ def _minus_row(x: Array, row: Array) -> Array:
 
 
 def viewed(x: Array, dtype: torch.dtype) -> Array:
-    """Take the bits of `x` for another dtype. `torch.jit.trace` cannot record such a view, but a copy."""
-    tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-    return torch.view_copy(x, dtype=dtype) if tracing else x.view(dtype)
+    """Take the bits of `x` for another dtype."""
+    return torch.view_copy(x, dtype=dtype) if is_jit_traced() else x.view(dtype)
+
+
+def is_jit_traced() -> bool:
+    """Whether `torch.jit.trace` looks on, which cannot record a view of the bits of a tensor, but a copy of them."""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
 
 
 def is_plain(*tensors: Array) -> bool:
