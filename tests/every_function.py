@@ -119,6 +119,15 @@ _OF_TWO = [
     ),
 ]
 
+PRECISE_OF_TWO = tuple(
+    [
+        Function(f"{precision} {fn.__name__}", partial(fn, precision=precision), _with_classes, (0,))
+        for fn in (ts.log_prob, ts.cross_entropy)
+        for precision in ("accurate", "reproducible")
+    ]
+)
+"""More precisions of functions of logits and labels, for the tests that have the time."""
+
 PROBABILITIES = (*_ROWS, *_PRECISE, *_OF_TWO)
 """Functions of rows of logits that are differentiable."""
 

@@ -72,6 +72,35 @@ def check_meshes() -> None:
             drawn = random.bits(random.key(3), (5,), like=there[0][0])
         np.testing.assert_array_equal(drawn, random.bits(random.key(3), (5,)))
         assert_same(found, expected)
+    check_maps(jax)
+
+
+def check_maps(jax: Any) -> None:
+    """Compare what each of four devices computes of its rows with a call on these rows."""
+    mesh = jax.make_mesh((4,), ("devices",), axis_types=(jax.sharding.AxisType.Auto,))
+    for function in (*PROBABILITIES, *TOKENS):
+        arrays = [jax.numpy.asarray(x) for x in function.arguments((ROWS,), CLASSES)]
+        split = [x.ndim > 0 and x.shape[0] == ROWS for x in arrays]
+
+        def of_a_device(*arrays: Any, function: Function = function) -> Any:
+            return [x[None] for x in value_and_gradients(jax, function, arrays)]
+
+        specs = tuple([jax.P("devices") if rows else jax.P() for rows in split])
+        by_shard_map = partial(jax.shard_map, mesh=mesh, in_specs=specs, out_specs=jax.P("devices"))
+        by_pmap = partial(jax.pmap, in_axes=tuple([0 if rows else None for rows in split]))
+        shards = [x.reshape(4, 2, *x.shape[1:]) if rows else x for x, rows in zip(arrays, split, strict=True)]
+        if function.name not in ("sample", "accurate softmax", "cross_entropy"):
+            jax.eval_shape(by_shard_map(of_a_device), *arrays)
+            jax.eval_shape(by_pmap(of_a_device), *shards)
+            continue
+        bound = 1e-6 if function.differentiable else 0.0
+        found = by_shard_map(of_a_device)(*arrays), by_pmap(of_a_device)(*shards)
+        for device in range(4):
+            own = [x[device] if rows else x for x, rows in zip(shards, split, strict=True)]
+            for number, expected in enumerate(value_and_gradients(jax, function, own)):
+                for results in found:
+                    one = results[number].reshape(4, *expected.shape)[device]
+                    np.testing.assert_allclose(one, expected, bound, bound, err_msg=function.name)
 
 
 def test_every_function_takes_sharded_arrays(jax: Any) -> None:
@@ -173,3 +202,37 @@ def test_every_function_keeps_to_strict_promotion_of_ranks_and_dtypes(jax: Any) 
         arrays = [jax.numpy.asarray(x) for x in function.arguments((2,), 1100 if function in TOKENS else 5)]
         with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
             jax.eval_shape(partial(value_and_gradients, jax, function), arrays)
+
+
+@pytest.mark.parametrize("setting", ["debug_nans", "transfer_guard"])
+def test_compiled_functions_keep_to_the_settings_that_look_for_faults(setting: str, jax: Any) -> None:
+    """Under a transfer guard, numbers and keys of the host are constants of what is compiled."""
+    given = [[jax.numpy.asarray(x) for x in function.arguments((2,), 5)] for function in RUN]
+
+    @jax.jit
+    def compiled(given: Any) -> Any:
+        results = [value_and_gradients(jax, *one) for one in zip(RUN, given, strict=True)]
+        return results, ts.sample(given[0][0], random.key(3), temperature=0.5)
+
+    with getattr(jax, setting)("disallow" if setting == "transfer_guard" else True):
+        compiled(given)
+
+
+KERAS = """
+import keras, numpy, tempscale as ts
+
+given = keras.Input((7,))
+softmax = keras.layers.Lambda(ts.softmax)(given)
+sample = keras.layers.Lambda(lambda x: ts.sample(x, ts.random.key(3)))(given)
+model = keras.Model(given, [softmax, sample])
+for rows in (2, 5):
+    x = keras.random.normal((rows, 7), seed=0)
+    found = model.predict(x, verbose=0)
+    numpy.testing.assert_allclose(found[0], ts.softmax(x), 1e-6)
+    numpy.testing.assert_array_equal(found[1], ts.sample(x, ts.random.key(3)))
+"""
+
+
+def test_a_keras_model_on_jax_has_an_unknown_number_of_rows(jax: Any) -> None:
+    pytest.importorskip("keras")
+    run_python(KERAS, path=map(Path, sys.path), env={"KERAS_BACKEND": "jax"})
