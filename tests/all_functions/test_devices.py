@@ -55,8 +55,11 @@ check("a host key", ts.sample(arrays[0], ts.random.key(0)), SECOND)
 check("a host key with like", ts.random.normal(ts.random.key(0), (3,), like=arrays[0]), SECOND)
 """
 TRANSFORMS = """
+labels = backend.asarray(np.asarray([1, 2], np.int32), device=SECOND)
+
+
 def total(x, y):
-    return backend.namespace.sum(ts.log_softmax(x) * y) + ts.cross_entropy(x, [1, 2])
+    return backend.namespace.sum(ts.log_softmax(x) * y) + ts.cross_entropy(x, labels)
 
 
 arrays = [backend.asarray(x, device=SECOND) for x in PROBABILITIES[0].arguments((2,), 5)] * 2

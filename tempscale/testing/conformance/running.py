@@ -489,7 +489,10 @@ class _Bench:
         """Hold a derivative of the value, or of the gradient with respect to an argument, to its bound."""
         subject, group, number = line.subject, line.group, line.number
         exact, bound = self.derived(subject, step.dtype, group.name, number)[name]
-        rows = _rows_with_gradient(wide.narrow(self.exact(subject, step.dtype, group.name, number)["value"]), exact)
+        value = wide.narrow(self.exact(subject, step.dtype, group.name, number)["value"])
+        if name is None:  # what is infinite does not move: its derivative is whatever is finite
+            bound = np.where(np.isinf(value), np.inf, bound)
+        rows = _rows_with_gradient(value, exact)
         expected = step.dtype if name is None else group.operands[subject.sources[name]].dtype.name
         of = "along a line, " if name is None else f"d/d{name}, {way}"
         cases = [of + case for case in _cases(group, number)]
