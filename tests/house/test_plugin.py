@@ -332,7 +332,10 @@ def quoted(file):
     return [line for piece in pieces for line in piece.splitlines() if line.strip()]
 
 
-@pytest.mark.parametrize("file", ["pyproject.toml", "tempscale_strict/__init__.py", "tempscale_strict/backend.py"])
+FILES = ("pyproject.toml", *(f"tempscale_strict/{name}.py" for name in ("__init__", "backend", "natives")))
+
+
+@pytest.mark.parametrize("file", FILES)
 def test_the_page_quotes_the_whole_of_each_file(file):
     source = PLUGIN.joinpath(file).read_text(encoding="utf-8")
     assert quoted(file) == [line for line in source.splitlines() if line.strip()]

@@ -8,6 +8,7 @@ import array_api_strict as xp
 import numpy as np
 
 from tempscale.backend import Array, Backend
+from tempscale_strict import natives as natives
 
 # As strict as it can be, for the whole process: no shape of a result may depend on values.
 xp.set_array_api_strict_flags(
