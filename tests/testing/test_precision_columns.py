@@ -29,7 +29,7 @@ from tempscale.reporting.tables import show_report
 from tempscale.testing import Cell, Progress, Report, Selection, State, assert_conforms, conformance, run
 from tempscale.testing.conformance.cases import DRAWN_AT_A_TIME, NARROW, WIDE, draws, many_cases
 from tempscale.testing.conformance.precisions import differing_bits, joined, measure
-from tempscale.testing.conformance.running import Subject
+from tempscale.testing.conformance.subjects import Subject
 from tempscale.testing.ulp import ulp_error
 
 Fault = Callable[[np.ndarray[Any, Any]], None]

@@ -9,15 +9,7 @@ from tempscale._core.dispatch import backend_of
 from tempscale._core.dtypes import is_array
 from tempscale._core.operation import INJECTED, agnostic
 from tempscale.backend import Array
-from tempscale.kernels.exact.arithmetic import (
-    LOG2_E,
-    TINY,
-    exponentials,
-    flushed,
-    log1p,
-    power_of_two,
-    whole_sum,
-)
+from tempscale.kernels.exact.arithmetic import LOG2_E, TINY, exponentials, flushed, log1p, power_of_two, whole_sum
 
 LOWEST = -256.0
 """The least power of two that counts; 2^18 entries of it add up to far less than float32 can hold."""

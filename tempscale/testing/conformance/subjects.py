@@ -1,0 +1,84 @@
+"""What is run: one operation with one set of options, and the operands that it is given."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_args, get_type_hints
+
+from tempscale._core.operation import Operation
+from tempscale.backend import Array
+from tempscale.contracts import Specification
+from tempscale.testing.conformance.cases import GENERAL, NAMED
+from tempscale.testing.conformance.plan import PRECISIONS, Step
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One operation with one set of options."""
+
+    operation: Operation[..., Any]
+    variant: str
+
+    @property
+    def specification(self) -> Specification:
+        """What the operation promises, and the reference that it is held to."""
+        assert self.operation.specification is not None
+        return self.operation.specification
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options of the variant."""
+        return dict(self.specification.variants[self.variant])
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Names of the arguments, each with that of the operand in the groups that it is given; temperature last."""
+        found: dict[str, str] = {}
+        for name in self.specification.operands:
+            if name == "labels" and self.options.get("labels_as") == "probabilities":
+                found[name] = "probabilities"
+            else:
+                found[name] = name if name in NAMED else GENERAL[len(found) % len(GENERAL)]
+        if self.specification.takes_temperature:
+            found["temperature"] = "temperature"
+        return found
+
+    @property
+    def differentiable(self) -> tuple[str, ...]:
+        """Names of the arguments whose gradients have a contract."""
+        return tuple(name for name in self.sources if name in self.specification.contract.gradients)
+
+    @property
+    def takes_axis(self) -> bool:
+        """Whether the operation takes an axis."""
+        return "axis" in inspect.signature(self.operation).parameters
+
+    @functools.cached_property
+    def precisions(self) -> tuple[str, ...]:
+        """The precisions that the signature of the operation says it has, besides the default."""
+        if "precision" not in inspect.signature(self.operation).parameters:
+            return ()
+        with contextlib.suppress(NameError):  # what can be told to a type checker only
+            named = get_args(get_type_hints(self.operation.body)["precision"])
+            return tuple(precision for precision in PRECISIONS if precision in named)
+        return ()
+
+    def call(self, step: Step, arrays: Mapping[str, Array], **options: Any) -> Array:
+        """Run the operation on arrays by argument, as its users call it in a precision, or its body."""
+        operands = [array for name, array in arrays.items() if name != "temperature"]
+        given = {key: value for key, value in self.options.items() if key != "labels_as"}
+        if "temperature" in arrays:
+            given["temperature"] = arrays["temperature"]
+        if step.precision != "default":
+            given["precision"] = step.precision
+        fn = self.operation if step.form == "public" else self.operation.call_body
+        return fn(*operands, **given, **options)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Name of the operation, and of the variant."""
+        return self.operation.__name__, self.variant
