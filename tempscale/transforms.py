@@ -16,7 +16,7 @@ import numpy as np
 from tempscale._core.arguments import as_flag, as_function, as_integer, as_integers
 from tempscale._core.dispatch import DEFAULT, backend_named, is_number, owner_of, resolve, unwrap
 from tempscale._core.mistakes import in_words, shown
-from tempscale._core.registry import get_backend, stands_for
+from tempscale._core.registry import stands_for
 from tempscale._core.trees import Structure, flatten
 from tempscale.backend import FLOATS, Array, Backend
 
@@ -27,7 +27,7 @@ R = TypeVar("R")
 
 COMPLEX = ("complex64", "complex128")
 PROGRAMS = 256
-"""Most structures and sets of numbers that a function is kept compiled for; the least recently used goes first."""
+"""Most structures and sets of numbers that a function is kept compiled for; the oldest goes first."""
 
 
 class ARRAY:
@@ -180,9 +180,9 @@ def jit(fn: Callable[P, R]) -> Callable[P, R]:
     >>> step({"x": numpy.asarray([1.0, 2.0])})
     {'x': array([2., 4.])}
     """
-    programs = _Programs(as_function(fn, "fn"))
+    programs = _Programs()
 
-    @functools.wraps(fn, updated=())  # the natives of an operation stay with it
+    @functools.wraps(as_function(fn, "fn"), updated=())  # the natives of an operation stay with it
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         backend, given, named = _bind(args, kwargs)
         parts = _Parts.of(backend, (given, named))
@@ -195,8 +195,12 @@ def jit(fn: Callable[P, R]) -> Callable[P, R]:
         if not backend.compilers:
             return fn(*given, **named)  # the same arguments, but for Keras variables
         # 1 == 1.0 == True, but they are not the same program
-        program = programs.of(backend.name, parts.structure, parts.constants, tuple(map(type, parts.constants)))
-        result: R = program(parts.arrays)
+        key = (backend.name, parts.structure, parts.constants, tuple(map(type, parts.constants)))
+        if key not in programs:
+            if len(programs) >= PROGRAMS:
+                programs.pop(next(iter(programs)))
+            programs[key] = _Compiled(backend, fn, parts.structure, parts.constants)
+        result: R = programs[key](parts.arrays)
         return result
 
     return call
@@ -425,20 +429,11 @@ class _Traced:
     last: tuple[Any, _Parts]
 
 
-class _Programs:
-    """What `jit` has compiled for one function, as far as it is kept. Machine code does not travel: a copy is empty."""
+class _Programs(dict[Any, "_Compiled"]):
+    """What `jit` has compiled for one function. Machine code does not travel: a copy arrives empty."""
 
-    def __init__(self, fn: Callable[..., Any]) -> None:
-        self.fn = fn
-        self.of = functools.lru_cache(maxsize=PROGRAMS)(self._compile)
-
-    def __reduce__(self) -> tuple[type[_Programs], tuple[Callable[..., Any]]]:
-        return _Programs, (self.fn,)
-
-    def _compile(
-        self, name: str, structure: Structure, constants: tuple[Any, ...], types: tuple[type, ...]
-    ) -> _Compiled:
-        return _Compiled(get_backend(name), self.fn, structure, constants)
+    def __reduce__(self) -> tuple[type[_Programs], tuple[()]]:
+        return _Programs, ()
 
 
 class _Compiled:

@@ -140,12 +140,13 @@ def _make_operation(
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
-        precision = kwargs.pop("precision", None) if run_in is not None else None
+        is_precise = run_in is not None and "precision" in kwargs
+        precision = kwargs.pop("precision") if is_precise else "default"
         if incomplete:
             args, kwargs = complete(backend, args, kwargs, arrays, names=names, trees=trees)
         if prepare is not None:
             args, kwargs = prepare(backend, *args, **kwargs)
-        if run_in is not None and precision is not None:
+        if run_in is not None and is_precise:
             implementation = native or functools.partial(body, xp=backend.namespace)
             return run_in(precision, backend, implementation, args, kwargs)
         if native is not None:

@@ -353,21 +353,20 @@ def test_an_ignored_example_gets_no_gradient(differentiating: Backend) -> None:
     assert (tempscale.to_numpy(found)[1] != 0).all()
 
 
-@pytest.mark.parametrize("kind", ["number", "one per row"])
-def test_second_derivatives_with_where_are_those_with_masked_entries(backend: Backend, kind: str) -> None:
-    """Of all operations at once, in forward and in reverse mode; at a number as temperature and at an array."""
+def test_second_derivatives_with_where_are_those_with_masked_entries(backend: Backend) -> None:
+    """Of all operations at once, in forward and in reverse mode; half of them at a number, half at an array."""
     if not backend.transforms:
         pytest.skip(f"{backend.name} does not differentiate")
     logits, hidden = LOGITS[:3], LOGITS[:3] == -INF
     other = make(backend, np.where(hidden, -INF, OTHER[:3]))
     x, mask = make(backend, np.where(hidden, 5.0, logits)), make(backend, ~hidden, "bool")
     labels, direction = make(backend, [0, 2, 1], "int32"), make(backend, DIRECTIONS[0][:3])
-    temperature = 0.7 if kind == "number" else make(backend, TEMPERATURE[:3])
+    temperature = make(backend, TEMPERATURE[:3])
 
     def total(x: Any, where: Any) -> Any:
         xp = tempscale.array_namespace(x)
         written = x if where is None else xp.where(where, x, -INF)
-        results = [getattr(tempscale, name)(x, temperature=temperature, where=where) for name in OPERATIONS[:4]]
+        results = [getattr(tempscale, name)(x, temperature=0.7, where=where) for name in OPERATIONS[:4]]
         results += [
             tempscale.sparsemax(x, temperature=temperature, where=where),
             tempscale.kl_divergence(x, other, temperature=temperature, where=where),

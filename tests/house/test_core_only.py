@@ -72,7 +72,7 @@ def test_the_command_line_says_what_it_needs():
 def test_numpy_conforms_without_any_framework():
     code = """
 from tempscale.testing import Selection, run
-report = run(Selection(("numpy",), dtypes=("float16", "float32", "float64"), modes=("eager",)))
+report = run(Selection(("numpy",), dtypes=("float16", "float32", "float64"), modes=("eager",), drawn=10**5))
 print(report.exit_status(), len(report.cells))
 """
     status, cells = run(code).split()
