@@ -10,6 +10,7 @@ from exactness import allowing, assert_held, make
 
 import tempscale
 from tempscale import Backend, random
+from tempscale.testing import assert_ulp
 
 LOGITS = np.array([[0.0, 1.0, 2.0, -1.0], [5.0, 0.0, 0.0, 1e4]], np.float32)
 
