@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from tempscale.backend import Array, Backend
 from tempscale.contracts import Contract, formula_quantities
 from tempscale.testing.check import Verdict, check
 from tempscale.testing.claims import Claim, Exact, Host
+from tempscale.testing.conformance.judging import Expected, judge
 from tempscale.testing.conformance.modes import DERIVED, Mode
 from tempscale.testing.conformance.plan import Step
 from tempscale.testing.derivatives import Derivative, allowed, derivative
@@ -60,7 +61,7 @@ class Comparison:
         if step.mode != "gradient":
             return ""
         reason = _not_differentiable(self.claim, exact)
-        if not reason and not any(np.isfinite(narrow(gradient)).any() for gradient, _ in self._gradients(step.dtype)):
+        if not reason and not any(np.isfinite(narrow(each.value)).any() for each in self._gradients(step.dtype)):
             raise ValueError(
                 f"the reference of {self.claim.name} has no finite derivative in {step.dtype} to compare with: give it "
                 "finite arguments with finite results, give gradients in closed form, or leave out the mode 'gradient'"
@@ -129,7 +130,7 @@ class Comparison:
         found = []
         for i, (result, value, bound) in enumerate(zip(results, values, bounds, strict=True)):
             what = f"result {i}" if len(results) > 1 else ""
-            found.append(Found(what, _judged(step, backend, result, value, bound), hosts))
+            found.append(Found(what, judge(step, backend, result, Expected(value, bound), dtype=step.dtype), hosts))
         return found
 
     def _compare_gradients(self, step: Step, backend: Backend) -> list[Found]:
@@ -137,15 +138,13 @@ class Comparison:
         exact, _ = self._exact(step.dtype, 0)
         computed = _gradients(self.claim, step, backend, hosts, exact, _cotangents(exact, step.dtype))
         found = []
-        for place, gradient, (expected, bound) in zip(
-            self.claim.floats, computed, self._gradients(step.dtype), strict=True
-        ):
+        for place, gradient, expected in zip(self.claim.floats, computed, self._gradients(step.dtype), strict=True):
             what = f"d/d{self.claim.paths[place]}"
-            found.append(Found(what, _judged_where_known(step, backend, gradient, expected, bound), hosts))
+            found.append(Found(what, _judge_gradient(step, backend, gradient, expected), hosts))
         return found
 
-    def _compute_gradients(self, dtype: str) -> list[tuple[Any, Any]]:
-        """The exact gradients with respect to each float array, each with its bound; NaN where there is none."""
+    def _compute_gradients(self, dtype: str) -> list[Expected]:
+        """The exact gradients with respect to each float array; NaN where there is none."""
         wide = self.claim.widened(self.claim.cast(dtype), dtype)
         exact, _ = self._exact(dtype, 0)
         cotangents = self.claim.widened(_cotangents(exact, dtype), dtype)
@@ -154,9 +153,7 @@ class Comparison:
         units = self.contract.units(dtype)
         return [_gradient_by_differences(self.claim, wide, place, cotangents, units) for place in self.claim.floats]
 
-    def _closed_gradients(
-        self, dtype: str, wide: Sequence[Any], exact: Exact, cotangents: Any
-    ) -> list[tuple[Any, Any]]:
+    def _closed_gradients(self, dtype: str, wide: Sequence[Any], exact: Exact, cotangents: Any) -> list[Expected]:
         found = []
         with np.errstate(all="ignore"):
             given = exact.more["gradients"](*cotangents)
@@ -164,10 +161,10 @@ class Comparison:
                 name = self.claim.paths[place]
                 if name not in self.contract.gradients:
                     nothing = np.full(wide[place].shape, np.nan)
-                    found.append((nothing, nothing))
+                    found.append(Expected(nothing, nothing))
                     continue
                 more = {**exact.more, "value": exact.values[0], **given}
-                found.append((given[name], self._bound(name, dtype, wide, more, wide[place].shape)))
+                found.append(Expected(given[name], self._bound(name, dtype, wide, more, wide[place].shape)))
         return found
 
 
@@ -251,8 +248,8 @@ class Projection:
         units = self.contract.units(step.dtype)
         found = []
         for place, gradient in zip(self.claim.floats, computed, strict=True):
-            exact, bound = _gradient_by_differences(self.claim, wide, place, cotangents, units)
-            verdict = _judged_where_known(step, backend, gradient, exact, bound)
+            expected = _gradient_by_differences(self.claim, wide, place, cotangents, units)
+            verdict = _judge_gradient(step, backend, gradient, expected)
             found.append(Found(f"d/d{self.claim.paths[place]}", verdict, hosts))
         worst = max(found, key=lambda each: each.verdict.worst)
         return along if worst.verdict.held else worst
@@ -306,46 +303,13 @@ def _described(structure: Structure) -> str:
     return f"a {structure.kind.__name__} of {len(structure.parts)}"
 
 
-def _judged(step: Step, backend: Backend, result: Any, value: Any, bound: Any) -> Verdict:
-    """Hold one result to the exact value: first whose array it is, on which device, then shape, dtype, elements."""
-    misplaced = _misplaced(step, backend, result)
-    if misplaced:
-        return Verdict(np.inf, misplaced, 0)
-    dtype = backend.dtype_name(result)
-    expected = step.dtype
-    if value.dtype.kind in "iu":
-        expected = dtype if dtype.startswith(("int", "uint")) else "an integer dtype"
-    elif value.dtype.kind == "b":
-        expected = "bool"
-    return check(backend.to_numpy(result), value, bound, dtype=dtype, expected_dtype=expected)
-
-
-def _judged_where_known(step: Step, backend: Backend, result: Any, exact: Any, bound: Any) -> Verdict:
-    """Hold a gradient to the exact one, except where that is not finite: there anything goes."""
-    misplaced = _misplaced(step, backend, result)
-    if misplaced:
-        return Verdict(np.inf, misplaced, 0)
-    actual = backend.to_numpy(result)
-    known = np.isfinite(narrow(exact))
-    if actual.shape == known.shape:
-        exact = np.where(known, narrow(exact), actual.astype(np.longdouble))
-        bound = np.where(known, narrow(bound), 0)
-    verdict = check(actual, exact, bound, dtype=backend.dtype_name(result), expected_dtype=step.dtype)
-    return replace(verdict, elements=int(known.sum()))
-
-
-def _misplaced(step: Step, backend: Backend, result: Any) -> str:
-    """Say whose array a result is, and where, if that is wrong."""
-    own = isinstance(result, backend.array_types)
-    # NumPy makes scalars of its own where other frameworks make arrays without axes
-    if not own and not (isinstance(result, np.generic) and isinstance(np.asarray(result), backend.array_types)):
-        return f"the result is a {type(result).__name__}, not an array of {backend.name}"
-    if own and backend.device_of(result) != step.device:
-        return f"the result is on {backend.device_of(result)}, expected {step.device}"
-    return ""
-
-
 # Gradients
+
+
+def _judge_gradient(step: Step, backend: Backend, gradient: Array, expected: Expected) -> Verdict:
+    """Hold a gradient to the exact one, where that is finite."""
+    known = np.isfinite(narrow(expected.value))
+    return judge(step, backend, gradient, expected, dtype=step.dtype, known=known)
 
 
 def _not_differentiable(claim: Claim, exact: Exact) -> str:
@@ -398,8 +362,8 @@ def _weighted(exact: Exact, cotangents: Sequence[Any]) -> Any:
 
 def _gradient_by_differences(
     claim: Claim, wide: Sequence[Any], place: int, cotangents: Sequence[Any], units: dict[str, float]
-) -> tuple[Any, Any]:
-    """The gradient with respect to one array from differences, and the bound; NaN for elements that are left out."""
+) -> Expected:
+    """The gradient with respect to one array from differences; NaN for elements that are left out."""
     x = wide[place]
     gradient, bound = np.full(x.shape, np.nan, np.longdouble), np.zeros(x.shape, np.longdouble)
     for index in _some_indices(x):
@@ -411,7 +375,7 @@ def _gradient_by_differences(
 
         found = derivative(terms, abs(float(x[index])))
         gradient[index], bound[index] = found.value, found.bound(units)
-    return gradient, bound
+    return Expected(gradient, bound)
 
 
 def _some_indices(x: Any) -> list[Any]:

@@ -19,9 +19,10 @@ from tempscale.arrays import array_namespace
 from tempscale.backend import Array, Backend
 from tempscale.contracts import formula_quantities, working_precision
 from tempscale.reporting.report import Agreement, Cell, State
-from tempscale.testing.check import Verdict, check
+from tempscale.testing.check import Verdict
 from tempscale.testing.conformance.cases import NUMBERS, SEED, Draw, Group, draw_group, groups, user_group
 from tempscale.testing.conformance.cells import cell_of, failed, judged
+from tempscale.testing.conformance.judging import Expected, judge
 from tempscale.testing.conformance.modes import DERIVED, Mode
 from tempscale.testing.conformance.operands import arrays_of, exact_operand, fitted, turned, with_gaps
 from tempscale.testing.conformance.plan import Selection, Step, lead_dtype
@@ -283,17 +284,17 @@ class Runner:
         if step.mode == "eager" and step.form == "public":
             key = (subject, step.dtype, f"{group.name} {number}")
             self._results.setdefault(key, {}).setdefault(step.backend, actual)
-        return _held_to(step, backend, result, exact["value"], exact["bound"], step.dtype, cases)
+        return judge(step, backend, result, Expected(exact["value"], exact["bound"]), dtype=step.dtype, names=cases)
 
     def _compare_gradient(
         self, step: Step, backend: Backend, subject: Subject, group: Group, name: str, gradient: Array
     ) -> Verdict:
         found = self.exact(subject, step.dtype, group.name, None)
-        exact, bound = found["gradients"][name], found["gradients"]["bounds"][name]
-        rows = _rows_with_gradient(wide.narrow(found["value"]), wide.narrow(exact))
+        expected = Expected(found["gradients"][name], found["gradients"]["bounds"][name])
+        known = _rows_with_gradient(wide.narrow(found["value"]), wide.narrow(expected.value))
         cases = [f"d/d{name}, {case}" for case in group.cases]
-        expected = group.operands[subject.sources[name]].dtype.name
-        return _held_to(step, backend, gradient, exact, bound, expected, cases, rows)
+        dtype = group.operands[subject.sources[name]].dtype.name
+        return judge(step, backend, gradient, expected, dtype=dtype, names=cases, known=known)
 
     def _compare_derived(
         self, step: Step, backend: Backend, line: _Line, name: str | None, result: Array, way: str
@@ -304,11 +305,11 @@ class Runner:
         value = wide.narrow(self.exact(subject, step.dtype, group.name, number)["value"])
         if name is None:  # what is infinite does not move: its derivative is whatever is finite
             bound = np.where(np.isinf(value), np.inf, bound)
-        rows = _rows_with_gradient(value, exact)
-        expected = step.dtype if name is None else group.operands[subject.sources[name]].dtype.name
+        known = _rows_with_gradient(value, exact)
+        dtype = step.dtype if name is None else group.operands[subject.sources[name]].dtype.name
         of = "along a line, " if name is None else f"d/d{name}, {way}"
         cases = [of + case for case in _cases(group, number)]
-        return _held_to(step, backend, result, exact, bound, expected, cases, rows)
+        return judge(step, backend, result, Expected(exact, bound), dtype=dtype, names=cases, known=known)
 
     def _make_groups(self, dtype: str) -> dict[str, Group]:
         kind = get_backend("numpy").dtype(dtype)
@@ -428,9 +429,10 @@ def _in_turn(subjects: Sequence[Subject], turn: int) -> list[Subject]:
 
 def _rows_with_gradient(value: Any, gradient: Any) -> Any:
     """Rows to compare: not those whose value is NaN, nor those whose value is infinite and the gradient undefined."""
+    rows = (len(gradient), *(1,) * (gradient.ndim - 1))
     value, gradient = value.reshape(len(value), -1), gradient.reshape(len(value), -1)
     undefined = np.isinf(value).any(-1) & np.isnan(gradient).any(-1)
-    return ~np.isnan(value).any(-1) & ~undefined
+    return (~np.isnan(value).any(-1) & ~undefined).reshape(rows)
 
 
 @dataclass(frozen=True)
@@ -473,21 +475,3 @@ def _total(x: Array) -> Array:
     """The sum of all entries, in float64 or float32: parts of several dtypes can be added."""
     xp, backend = array_namespace(x), backend_of(x)
     return xp.astype(xp.sum(x), backend.dtype(working_precision(backend.dtype_name(x))))
-
-
-def _held_to(
-    step: Step,
-    backend: Backend,
-    result: Array,
-    exact: Any,
-    bound: Any,
-    expected_dtype: str,
-    cases: Sequence[str],
-    rows: Any = ...,
-) -> Verdict:
-    """Hold some rows of a result to their bound, and all of it to a dtype and to the device of the step."""
-    device, dtype = backend.device_of(result), backend.dtype_name(result)
-    if device != step.device:
-        return Verdict(np.inf, f"device is {device}, expected {step.device}", 0)
-    actual, names = backend.to_numpy(result), list(np.asarray(cases, object)[rows])
-    return check(actual[rows], exact[rows], bound[rows], dtype=dtype, expected_dtype=expected_dtype, names=names)
