@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,11 @@ from tempscale.backend import Array, Backend
 from tempscale.contracts import Contract, formula_quantities
 from tempscale.testing.check import Verdict, check
 from tempscale.testing.claims import Claim, Exact, Host
-from tempscale.testing.conformance.judging import Expected, judge
+from tempscale.testing.conformance.bounds import Expected, bounded, bounded_gradients
+from tempscale.testing.conformance.differentiating import gradients
+from tempscale.testing.conformance.judging import judge
 from tempscale.testing.conformance.modes import DERIVED, Mode
+from tempscale.testing.conformance.operands import moved
 from tempscale.testing.conformance.plan import Step
 from tempscale.testing.derivatives import Derivative, allowed, derivative
 
@@ -38,6 +40,11 @@ class Found:
     what: str
     verdict: Verdict
     arrays: Sequence[Host]
+
+    @property
+    def named(self) -> Verdict:
+        """The verdict, with what was compared in the words that say where."""
+        return replace(self.verdict, where=f"{self.what}{self.verdict.where}".strip(": "))
 
 
 class Comparison:
@@ -75,7 +82,7 @@ class Comparison:
         hosts = self.claim.cast(step.dtype)
         exact, bounds = self._exact(step.dtype, 0)
         if step.mode == "eager":
-            results, structure = flatten(self.claim.call(step.form, _moved(backend, step, hosts)))
+            results, structure = flatten(self.claim.call(step.form, moved(backend, step, hosts)))
             if structure != exact.structure:
                 what = f"the result is {_described(structure)}, expected {_described(exact.structure)}"
                 return [Found("", Verdict(np.inf, what, 0), hosts)]
@@ -83,7 +90,7 @@ class Comparison:
         flat = _flat(self.claim, step.form, single=exact.structure is LEAF)
         run = Mode(step.mode).run(backend, flat, compiler=step.compiler)
         if step.mode != "vmap":
-            results = _several(run(*_moved(backend, step, hosts)))
+            results = _several(run(*moved(backend, step, hosts)))
             return self._judge(step, backend, results, exact.values, bounds, hosts)
         return self._compare_mapped(step, backend, run)
 
@@ -94,26 +101,21 @@ class Comparison:
         each = [self._exact(step.dtype, number) for number in range(MAPPED)]
         values = [np.stack(leaves) for leaves in zip(*(exact.values for exact, _ in each), strict=True)]
         bounds = [np.stack(leaves) for leaves in zip(*(bound for _, bound in each), strict=True)]
-        results = _several(run(*_moved(backend, step, stacked)))
+        results = _several(run(*moved(backend, step, stacked)))
         return self._judge(step, backend, results, values, bounds, stacked)
 
     def _compute_exact(self, dtype: str, rolled: int) -> tuple[Exact, list[Any]]:
         """The exact values and their bounds, for the arguments as given or rolled."""
         wide = self.claim.widened(_rolled(self.claim.cast(dtype), rolled), dtype)
         exact = self.claim.exact(wide)
-        bounds = [self._bound(None, dtype, wide, {**exact.more, "value": value}, value.shape) for value in exact.values]
+        bounds = [
+            bounded(self.contract, value, self._quantities(dtype, wide, exact, value)).bound for value in exact.values
+        ]
         return exact, bounds
 
-    def _bound(
-        self, of: str | None, dtype: str, wide: Sequence[Any], more: dict[str, Any], shape: tuple[int, ...]
-    ) -> Any:
-        """Evaluate the contract, for the value or the gradient with respect to an argument."""
-        given = formula_quantities(self.contract, dtype, self.claim.nameable(wide), more)
-        try:
-            with np.errstate(all="ignore"):
-                return _fitted(self.contract.bound(of, **given), shape)
-        except NameError as error:
-            raise NameError(f"{error} in the contract; it can name {', '.join(given)}") from None
+    def _quantities(self, dtype: str, wide: Sequence[Any], exact: Exact, value: Any) -> dict[str, Any]:
+        """What the formulas of the contract can name."""
+        return formula_quantities(self.contract, dtype, self.claim.nameable(wide), {**exact.more, "value": value})
 
     def _judge(
         self,
@@ -154,18 +156,15 @@ class Comparison:
         return [_gradient_by_differences(self.claim, wide, place, cotangents, units) for place in self.claim.floats]
 
     def _closed_gradients(self, dtype: str, wide: Sequence[Any], exact: Exact, cotangents: Any) -> list[Expected]:
-        found = []
         with np.errstate(all="ignore"):
-            given = exact.more["gradients"](*cotangents)
-            for place in self.claim.floats:
-                name = self.claim.paths[place]
-                if name not in self.contract.gradients:
-                    nothing = np.full(wide[place].shape, np.nan)
-                    found.append(Expected(nothing, nothing))
-                    continue
-                more = {**exact.more, "value": exact.values[0], **given}
-                found.append(Expected(given[name], self._bound(name, dtype, wide, more, wide[place].shape)))
-        return found
+            gradients = exact.more["gradients"](*cotangents)
+        shapes = {self.claim.paths[place]: wide[place].shape for place in self.claim.floats}
+        quantities = self._quantities(dtype, wide, exact, exact.values[0])
+        found = bounded_gradients(
+            self.contract, gradients, quantities, [n for n in shapes if n in self.contract.gradients]
+        )
+        unknown = {name: np.full(shape, np.nan) for name, shape in shapes.items() if name not in found}
+        return [found[name] if name in found else Expected(unknown[name], unknown[name]) for name in shapes]
 
 
 class Projection:
@@ -258,10 +257,6 @@ class Projection:
 # Parts
 
 
-def _moved(backend: Backend, step: Step, hosts: Sequence[Host]) -> list[Array]:
-    return [backend.asarray(x, device=step.device) for x in hosts]
-
-
 def _flat(claim: Claim, form: str, *, single: bool) -> Callable[..., Any]:
     """The function from arrays to its one result, or to a tuple of the leaves of its result."""
 
@@ -285,16 +280,6 @@ def _rolled(hosts: Sequence[Host], by: int) -> list[Host]:
 
 def _scaled(x: Host, factor: float) -> Host:
     return x if x.dtype.kind in "biu" else (x.astype(np.float64) * factor).astype(x.dtype)
-
-
-def _fitted(bound: Any, shape: tuple[int, ...]) -> Any:
-    try:
-        return np.broadcast_to(narrow(bound), shape)
-    except ValueError:
-        raise ValueError(
-            f"the contract gives a bound of shape {np.shape(bound)} for a result of shape {shape}; what it names "
-            "must broadcast against the result"
-        ) from None
 
 
 def _described(structure: Structure) -> str:
@@ -335,23 +320,19 @@ def _gradients(
     claim: Claim, step: Step, backend: Backend, hosts: Sequence[Host], exact: Exact, cotangents: Sequence[Host]
 ) -> Sequence[Array]:
     """The gradients of the sum of all results times their cotangents, with respect to each float array."""
-    arrays = _moved(backend, step, hosts)
-    weights = _moved(backend, step, cotangents)
-    xp = backend.namespace
+    arrays = moved(backend, step, hosts)
+    weights = moved(backend, step, cotangents)
     places = claim.floats
     flat = _flat(claim, step.form, single=exact.structure is LEAF)
     is_float = [value.dtype.kind == "f" for value in exact.values]
 
-    def total(*floats: Array) -> Array:
+    def float_results(*floats: Array) -> list[Array]:
         given = list(arrays)
         for place, array in zip(places, floats, strict=True):
             given[place] = array
-        results = [x for x, kept in zip(_several(flat(*given)), is_float, strict=True) if kept]
-        return functools.reduce(operator.add, [xp.sum(x * g) for x, g in zip(results, weights, strict=True)])
+        return [x for x, kept in zip(_several(flat(*given)), is_float, strict=True) if kept]
 
-    fn = backend.jit(total, compiler=step.compiler) if step.compiler else total
-    one = backend.asarray(np.ones((), cotangents[0].dtype), device=step.device)
-    return backend.vjp(fn, [arrays[place] for place in places], one)
+    return gradients(step, backend, float_results, [arrays[place] for place in places], weights)
 
 
 def _weighted(exact: Exact, cotangents: Sequence[Any]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,17 +11,10 @@ import numpy as np
 from tempscale._reference.wide import narrow
 from tempscale.backend import Array, Backend
 from tempscale.testing.check import Verdict, check
+from tempscale.testing.conformance.bounds import Expected
 from tempscale.testing.conformance.plan import Step
 
-__all__ = ["Expected", "judge"]
-
-
-@dataclass(frozen=True)
-class Expected:
-    """An exact result, in higher precision, and how far from it each element of a computed one may be."""
-
-    value: Any
-    bound: Any
+__all__ = ["judge"]
 
 
 def judge(

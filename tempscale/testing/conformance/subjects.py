@@ -78,6 +78,11 @@ class Subject:
         fn = self.operation if step.form == "public" else self.operation.call_body
         return fn(*operands, **given, **options)
 
+    def reference(self, operands: Mapping[str, Any]) -> dict[str, Any]:
+        """Run the reference on operands by argument, in its precision."""
+        options = {key: value for key, value in self.options.items() if key not in ("labels_as", "reduction")}
+        return self.specification.reference(*operands.values(), **options)
+
     @property
     def key(self) -> tuple[str, str]:
         """Name of the operation, and of the variant."""
