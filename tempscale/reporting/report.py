@@ -22,6 +22,16 @@ class State(StrEnum):
     UNAVAILABLE = "unavailable"
     """It would apply, but something is missing on this machine; `Cell.reason` says what would help."""
 
+    @property
+    def ran(self) -> bool:
+        """Whether something was computed, and compared."""
+        return self in (State.HELD, State.BROKEN)
+
+
+def _title(operation: str, variant: str) -> str:
+    """Return an operation with its variant, as a reader wants to see it."""
+    return f"{operation} ({variant})" if variant else operation
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -79,8 +89,13 @@ class Cell:
 
     @property
     def title(self) -> str:
-        """The operation with its variant, as a reader wants to see it."""
-        return f"{self.operation} ({self.variant})" if self.variant else self.operation
+        """The operation with its variant."""
+        return _title(self.operation, self.variant)
+
+    @property
+    def way(self) -> str:
+        """The mode with its compiler: ``"compiled (xla)"``."""
+        return f"{self.mode} ({self.compiler})" if self.compiler else self.mode
 
 
 @dataclass(frozen=True)
@@ -98,6 +113,11 @@ class Agreement:
     backends: tuple[str, str]
     where: str
     elements: int
+
+    @property
+    def title(self) -> str:
+        """The operation with its variant."""
+        return _title(self.operation, self.variant)
 
 
 @dataclass(repr=False)
