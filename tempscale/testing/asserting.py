@@ -19,11 +19,12 @@ from tempscale.backend import FLOATS, Array
 from tempscale.contracts import Contract
 from tempscale.reporting.report import Cell, Report, State
 from tempscale.testing.check import Place
-from tempscale.testing.claims import Claim, Host
-from tempscale.testing.comparing import Comparison, Found, Projection
+from tempscale.testing.claims import Claim, Finding, Host
+from tempscale.testing.comparing import Comparison
 from tempscale.testing.conformance.cells import cell_of, failed, judged, not_run
 from tempscale.testing.conformance.modes import BASIC, quietly
 from tempscale.testing.conformance.plan import DTYPES, Selection, Step, plan, require_known_selection
+from tempscale.testing.projecting import Projection
 from tempscale.testing.ulp import ulp_distance
 
 __all__ = ["assert_conforms", "assert_ulp", "gradcheck"]
@@ -314,7 +315,7 @@ def _require_checked(claim: Claim, report: Report, allow_unavailable: bool) -> N
 
 def _message(comparison: Comparison | Projection, report: Report, failures: Sequence[tuple[Cell, str]]) -> str:
     failures = sorted(failures, key=lambda failure: -failure[0].worst)
-    ran = sum(cell.state in (State.HELD, State.BROKEN) for cell in report.cells)
+    ran = sum(cell.state.ran for cell in report.cells)
     lines = [f"{comparison.claim.name} does not conform: {len(failures)} of {ran} combinations are broken, worst first"]
     for cell, words in failures[:SHOWN]:
         lines += ["", _circumstances(cell), words]
@@ -324,12 +325,11 @@ def _message(comparison: Comparison | Projection, report: Report, failures: Sequ
 
 
 def _circumstances(cell: Cell) -> str:
-    mode = f"{cell.mode} ({cell.compiler})" if cell.compiler else cell.mode
     form = ", agnostic body" if cell.form == "body" else ""
-    return f"{cell.backend} {get_backend(cell.backend).version} on {cell.device}, {cell.dtype}, {mode}{form}"
+    return f"{cell.backend} {get_backend(cell.backend).version} on {cell.device}, {cell.dtype}, {cell.way}{form}"
 
 
-def _words(claim: Claim, found: Found) -> str:
+def _words(claim: Claim, found: Finding) -> str:
     place = found.verdict.place
     about = f"{found.what} " if found.what else ""
     if place is None:

@@ -53,7 +53,7 @@ class Agreements:
     def _largest_of(self, key: Key, results: Mapping[str, np.ndarray[Any, Any]]) -> Agreement | None:
         subject, dtype, group_name, _ = key
         answer = self._references.answer(*key)
-        value, bound = wide.narrow(answer.value), wide.narrow(answer.bound)
+        value, bound = wide.as_floats(answer.value), wide.as_floats(answer.bound)
         u = np.finfo(working_precision(dtype)).eps / 2
         counted = np.isfinite(value) & (bound < CONDITIONED * u * np.abs(value))
         right = {name: result for name, result in results.items() if result.shape == value.shape}

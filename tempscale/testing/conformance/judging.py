@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tempscale._reference.wide import narrow
+from tempscale._reference.wide import as_floats
 from tempscale.backend import Array, Backend
 from tempscale.testing.check import Verdict, check
 from tempscale.testing.conformance.bounds import Expected
@@ -48,8 +48,8 @@ def judge(
     actual, exact, bound = backend.to_numpy(result), expected.value, expected.bound
     known = np.broadcast_to(known, np.shape(exact))
     if not known.all() and actual.shape == known.shape:
-        exact = np.where(known, narrow(exact), actual.astype(np.longdouble))
-        bound = np.where(known, narrow(bound), 0)
+        exact = np.where(known, as_floats(exact), actual.astype(np.longdouble))
+        bound = np.where(known, as_floats(bound), 0)
     found = backend.dtype_name(result)
     required = {"i": _integer(found), "u": _integer(found), "b": "bool"}.get(np.asarray(exact).dtype.kind, dtype)
     verdict = check(actual, exact, bound, dtype=found, expected_dtype=required, names=names)

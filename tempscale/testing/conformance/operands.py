@@ -16,30 +16,30 @@ from tempscale.testing.conformance.subjects import Subject
 Host = np.ndarray[Any, Any]
 
 
-def moved(backend: Backend, step: Step, hosts: Iterable[Host]) -> list[Array]:
+def moved(step: Step, backend: Backend, hosts: Iterable[Host]) -> list[Array]:
     """Return arrays of a backend, on the device of a step."""
     return [backend.asarray(x, device=step.device) for x in hosts]
 
 
 def arrays_of(
-    backend: Backend,
     step: Step,
+    backend: Backend,
     group: Group,
     subject: Subject,
-    layout: Callable[[Backend, Step, Host], Array] | None = None,
+    layout: Callable[[Step, Backend, Host], Array] | None = None,
 ) -> dict[str, Array]:
     """The arguments of an operation on a backend, by name."""
     hosts = [group.operands[source] for source in subject.sources.values()]
-    arrays = [layout(backend, step, x) for x in hosts] if layout else moved(backend, step, hosts)
+    arrays = [layout(step, backend, x) for x in hosts] if layout else moved(step, backend, hosts)
     return dict(zip(subject.sources, arrays, strict=True))
 
 
-def with_gaps(backend: Backend, step: Step, x: Host) -> Array:
+def with_gaps(step: Step, backend: Backend, x: Host) -> Array:
     """Every second entry of a larger array: a view with gaps, in frameworks that have views."""
     return backend.asarray(np.stack([x, np.zeros_like(x)], axis=-1), device=step.device)[..., 0]
 
 
-def turned(backend: Backend, step: Step, x: Host) -> Array:
+def turned(step: Step, backend: Backend, x: Host) -> Array:
     """With the axes exchanged: the classes come first."""
     return backend.asarray(np.ascontiguousarray(x.T), device=step.device)
 
@@ -49,7 +49,7 @@ def exact_operands(subject: Subject, group: Group, working: str, number: float |
     hosts = {name: group.operands[source] for name, source in subject.sources.items()}
     if number is not None:
         hosts["temperature"] = np.full(hosts["temperature"].shape, number)
-    return {name: x if x.dtype.kind == "i" else wide.widen(x, working) for name, x in hosts.items()}
+    return {name: x if x.dtype.kind == "i" else wide.to_wide(x, working) for name, x in hosts.items()}
 
 
 def directions(subject: Subject, group: Group, number: float | None) -> dict[str, Host]:

@@ -79,7 +79,7 @@ class References:
         if number is not None or not contract.gradients:
             return Answer(value, magnitude, bound)
         with np.errstate(all="ignore"):
-            gradients = exact["gradients"](wide.widen(group.cotangent(value.ndim), working))
+            gradients = exact["gradients"](wide.to_wide(group.cotangent(value.ndim), working))
         held_to = bounded_gradients(contract, gradients, quantities, contract.gradients)
         return Answer(value, magnitude, bound, held_to)
 
@@ -91,24 +91,24 @@ class References:
         operands = exact_operands(subject, group, working, number)
         names = directions(subject, group, number)
         for name, v in names.items():
-            operands[name] = Moving.along(operands[name], wide.widen(v, working))
+            operands[name] = Moving.along(operands[name], wide.to_wide(v, working))
         with np.errstate(all="ignore"):
             exact = subject.reference(operands)
-            g = wide.widen(group.cotangent(exact["value"].ndim), working)
+            g = wide.to_wide(group.cotangent(exact["value"].ndim), working)
             gradients = exact["gradients"](Moving.along(g, np.zeros_like(g)))
             slopes = {None: exact["value"].slope} | {name: gradients[name].slope for name in names}
         # where the bound of the gradient is infinite the gradient jumps
         bounds = {n: e.bound for n, e in self.answer(subject, dtype, group_name, None).gradients.items()}
         jumps = {None: 0.0} | {n: np.where(np.isinf(b).any(-1, keepdims=True), np.inf, 0) for n, b in bounds.items()}
         u = subject.specification.contract.units(dtype)["u"]
-        return {n: Expected(wide.narrow(slope.value), u * slope.error + jumps[n]) for n, slope in slopes.items()}
+        return {n: Expected(wide.as_floats(slope.value), u * slope.error + jumps[n]) for n, slope in slopes.items()}
 
     def _compute_numpys(
         self, subject: Subject, precision: str, dtype: str, group_name: str, number: float | None
     ) -> np.ndarray[Any, Any]:
         """The result in NumPy, eagerly, whose bits all others are to have."""
         step = Step("numpy", "cpu", dtype, "eager", precision=precision)
-        arrays = arrays_of(get_backend("numpy"), step, self.groups(dtype)[group_name], subject)
+        arrays = arrays_of(step, get_backend("numpy"), self.groups(dtype)[group_name], subject)
         if number is not None:
             arrays["temperature"] = number
         return np.asarray(subject.call(step, arrays))

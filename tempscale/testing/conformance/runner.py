@@ -63,9 +63,7 @@ class Runner:
         """Why the operation documents that it does not do what a step asks for; "" if it does."""
         limit = functools.partial(subject.specification.limit, step.precision, step.dtype)
         # asked of the dtype first: to make the cases in it takes long
-        return limit(0) or limit(
-            max(group.operands["logits"].shape[-1] for group in self.references.groups(step.dtype).values())
-        )
+        return limit(0) or limit(max(group.classes for group in self.references.groups(step.dtype).values()))
 
     def _not_differentiated(self, step: Step, subject: Subject) -> str:
         """Why a step that differentiates is not about a subject; empty if it is."""
@@ -116,7 +114,7 @@ class Runner:
         # natives of the other precisions are compiled for each shape and number
         few = self.selection.quick and step.precision != "default"
         for group in found[:2] if few else found:
-            result = subject.call(step, arrays_of(backend, step, group, subject))
+            result = subject.call(step, arrays_of(step, backend, group, subject))
             yield self._compare(step, backend, subject, group, result)
         if few or self.draw is not None:
             return
@@ -124,7 +122,7 @@ class Runner:
             return
         group = next(iter(self.references.groups(step.dtype).values()))
         if subject.specification.takes_temperature:
-            arrays = arrays_of(backend, step, group, subject)
+            arrays = arrays_of(step, backend, group, subject)
             for number in NUMBERS:
                 result = subject.call(step, {**arrays, "temperature": number})
                 yield self._compare(step, backend, subject, group, result, number)
@@ -133,11 +131,11 @@ class Runner:
 
     def _layouts(self, step: Step, backend: Backend, subject: Subject, group: Group) -> Iterator[Verdict]:
         """The same rows from memory with gaps, and with the classes on the first axis: sums add up in another order."""
-        strided = arrays_of(backend, step, group, subject, layout=with_gaps)
+        strided = arrays_of(step, backend, group, subject, layout=with_gaps)
         yield self._compare(step, backend, subject, group, subject.call(step, strided))
         if not subject.takes_axis:
             return
-        result = subject.call(step, arrays_of(backend, step, group, subject, layout=turned), axis=0)
+        result = subject.call(step, arrays_of(step, backend, group, subject, layout=turned), axis=0)
         if len(backend.shape(result)) == 2:
             result = backend.namespace.permute_dims(result, (1, 0))
         yield self._compare(step, backend, subject, group, result)
@@ -148,7 +146,7 @@ class Runner:
 
         group = next(iter(self.references.groups(step.dtype).values()))
         mapped = Mode(step.mode).run(backend, one_row)
-        result = mapped(*arrays_of(backend, step, group, subject).values())
+        result = mapped(*arrays_of(step, backend, group, subject).values())
         yield self._compare(step, backend, subject, group, result)
 
     def _compiled(self, step: Step, backend: Backend, subjects: Sequence[Subject]) -> list[list[Verdict]]:
@@ -161,7 +159,7 @@ class Runner:
         verdicts: list[list[Verdict]] = [[] for _ in subjects]
         compiled = Mode(step.mode).run(backend, all_operations, compiler=step.compiler)
         for group in self._groups_to_compile(step, backend):
-            arrays = moved(backend, step, [group.operands[source] for source in sources])
+            arrays = moved(step, backend, [group.operands[source] for source in sources])
             for subject, result, found in zip(subjects, compiled(*arrays), verdicts, strict=True):
                 found.append(self._compare(step, backend, subject, group, result))
         return verdicts
@@ -198,7 +196,7 @@ class Runner:
         self, step: Step, backend: Backend, subject: Subject, group: Group
     ) -> tuple[dict[str, Array], Array]:
         axes = self.references.answer(subject, step.dtype, group.name, None).value.ndim
-        return arrays_of(backend, step, group, subject), *moved(backend, step, [group.cotangent(axes)])
+        return arrays_of(step, backend, group, subject), *moved(step, backend, [group.cotangent(axes)])
 
     def _forward(self, step: Step, backend: Backend, subject: Subject) -> Iterator[Verdict]:
         """Derivatives of the value along a line, in forward mode."""
@@ -228,7 +226,7 @@ class Runner:
         def fn(*arrays: Array) -> Array:
             return subject.call(step, {**given, **dict(zip(names, arrays, strict=True))})
 
-        tangents = dict(zip(names, moved(backend, step, names.values()), strict=True))
+        tangents = dict(zip(names, moved(step, backend, names.values()), strict=True))
         return Line(step, backend, fn, {name: given[name] for name in names}, tangents, g)
 
     # Comparing
@@ -264,7 +262,7 @@ class Runner:
     ) -> Verdict:
         answer = self.references.answer(subject, step.dtype, group.name, None)
         expected = answer.gradients[name]
-        known = _rows_with_gradient(wide.narrow(answer.value), wide.narrow(expected.value))
+        known = _rows_with_gradient(wide.as_floats(answer.value), wide.as_floats(expected.value))
         cases = [f"d/d{name}, {case}" for case in group.cases]
         dtype = group.operands[subject.sources[name]].dtype.name
         return judge(step, backend, gradient, expected, dtype=dtype, names=cases, known=known)
@@ -282,7 +280,7 @@ class Runner:
     ) -> Verdict:
         """Hold a derivative of the value, or of the gradient with respect to an argument, to its bound."""
         expected = self.references.slopes(subject, step.dtype, group.name, number)[name]
-        value = wide.narrow(self.references.answer(subject, step.dtype, group.name, number).value)
+        value = wide.as_floats(self.references.answer(subject, step.dtype, group.name, number).value)
         if name is None:  # what is infinite does not move: its derivative is whatever is finite
             expected = replace(expected, bound=np.where(np.isinf(value), np.inf, expected.bound))
         known = _rows_with_gradient(value, expected.value)
