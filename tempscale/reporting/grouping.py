@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tempscale.backend import FLOATS
-from tempscale.reporting.report import Agreement, Cell, State
+from tempscale.reporting.report import MODES, OTHER_PRECISIONS, Agreement, Cell, State
 
 __all__ = [
-    "PRECISIONS",
     "Grid",
     "Shared",
     "Summary",
@@ -26,14 +25,6 @@ __all__ = [
 
 Grid = dict[str, dict[str, list[Cell]]]
 """Cells by row, then by column, both in the order of their first appearance."""
-
-PRECISIONS = ("accurate", "reproducible")
-"""Precisions that have a column of their own."""
-
-_USUAL_ORDER = (
-    *("eager", "compiled", "unknown-dims", "vmap", "gradient", "forward", "second"),
-    *FLOATS,
-)
 
 
 @dataclass(frozen=True)
@@ -118,7 +109,7 @@ def precision_grid(cells: Iterable[Cell]) -> dict[str, dict[str, dict[str, list[
     rows = grid(cells, lambda cell: cell.operation, lambda cell: cell.backend)
     return {
         operation: {
-            backend: {p: [cell for cell in found if cell.precision == p] for p in PRECISIONS}
+            backend: {p: [cell for cell in found if cell.precision == p] for p in OTHER_PRECISIONS}
             for backend, found in row.items()
         }
         for operation, row in rows.items()
@@ -128,7 +119,7 @@ def precision_grid(cells: Iterable[Cell]) -> dict[str, dict[str, dict[str, list[
 def columns(names: Iterable[str]) -> list[str]:
     """Return names without repetition: modes and dtypes in their usual order, all others as they came."""
     unique = dict.fromkeys(names)
-    usual = [name for name in _USUAL_ORDER if name in unique]
+    usual = [name for name in (*MODES, *FLOATS) if name in unique]
     return usual + [name for name in unique if name not in usual]
 
 

@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["Agreement", "Cell", "Report", "State"]
+__all__ = ["MODES", "OTHER_PRECISIONS", "Agreement", "Cell", "Report", "State"]
+
+MODES = ("eager", "compiled", "unknown-dims", "vmap", "gradient", "forward", "second")
+"""Ways to run a function, in the order of tables."""
+
+OTHER_PRECISIONS = ("accurate", "reproducible")
+"""Precisions besides the default, in the order of tables."""
 
 
 class State(StrEnum):
@@ -44,7 +50,7 @@ class Cell:
     backend, device, dtype : str
         Where it ran, and in what.
     mode : str
-        "eager", "compiled", "unknown-dims", "vmap", "gradient", "forward" or "second".
+        One of `MODES`.
     compiler : str
         Which of the backend's compilers, for the two compiled modes.
     form : str

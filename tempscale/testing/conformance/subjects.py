@@ -12,8 +12,9 @@ from typing import Any, get_args, get_type_hints
 from tempscale._core.operation import Operation
 from tempscale.backend import Array
 from tempscale.contracts import Specification
+from tempscale.reporting.report import OTHER_PRECISIONS
 from tempscale.testing.conformance.cases import GENERAL, NAMED
-from tempscale.testing.conformance.plan import PRECISIONS, Step
+from tempscale.testing.conformance.plan import Step
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Subject:
             return ()
         with contextlib.suppress(NameError):  # what can be told to a type checker only
             named = get_args(get_type_hints(self.operation.body)["precision"])
-            return tuple(precision for precision in PRECISIONS if precision in named)
+            return tuple(precision for precision in OTHER_PRECISIONS if precision in named)
         return ()
 
     def call(self, step: Step, arrays: Mapping[str, Array], **options: Any) -> Array:
