@@ -24,7 +24,7 @@ from tempscale.testing.gradients import (
     cotangents_of,
     flat_function,
     gradient_by_differences,
-    judge_gradient,
+    judge_gradients,
     not_differentiable,
     several,
 )
@@ -66,7 +66,8 @@ class Comparison:
     def compare(self, step: Step, backend: Backend) -> list[Finding]:
         """Run the function as the step says, and compare what comes out."""
         if step.mode == "gradient":
-            return self._compare_gradients(step, backend)
+            computed = computed_gradients(self.claim, step, backend, self._exact(step.dtype, 0)[0])
+            return judge_gradients(self.claim, step, backend, computed, self._gradients(step.dtype))
         hosts = self.claim.cast(step.dtype)
         exact, expected = self._exact(step.dtype, 0)
         if step.mode == "eager":
@@ -115,16 +116,6 @@ class Comparison:
         for i, (result, each) in enumerate(zip(results, expected, strict=True)):
             what = f"result {i}" if len(results) > 1 else ""
             found.append(Finding(what, judge(step, backend, result, each, dtype=step.dtype), hosts))
-        return found
-
-    def _compare_gradients(self, step: Step, backend: Backend) -> list[Finding]:
-        hosts = self.claim.cast(step.dtype)
-        exact, _ = self._exact(step.dtype, 0)
-        computed = computed_gradients(self.claim, step, backend, hosts, exact, cotangents_of(exact, step.dtype))
-        found = []
-        for place, gradient, expected in zip(self.claim.floats, computed, self._gradients(step.dtype), strict=True):
-            what = f"d/d{self.claim.paths[place]}"
-            found.append(Finding(what, judge_gradient(step, backend, gradient, expected), hosts))
         return found
 
     def _compute_gradients(self, dtype: str) -> list[Expected]:

@@ -11,8 +11,7 @@ from tempscale._core.registry import get_backend
 from tempscale._core.trees import LEAF, flatten
 from tempscale._reference.wide import as_floats
 from tempscale.backend import Array, Backend
-from tempscale.testing.check import Verdict
-from tempscale.testing.claims import Claim, Exact, Host
+from tempscale.testing.claims import Claim, Exact, Finding, Host
 from tempscale.testing.conformance.bounds import Expected
 from tempscale.testing.conformance.differentiating import gradients
 from tempscale.testing.conformance.judging import judge
@@ -25,7 +24,7 @@ __all__ = [
     "cotangents_of",
     "flat_function",
     "gradient_by_differences",
-    "judge_gradient",
+    "judge_gradients",
     "not_differentiable",
     "several",
     "weighted",
@@ -55,12 +54,10 @@ def cotangents_of(exact: Exact, dtype: str) -> list[Host]:
     ]
 
 
-def computed_gradients(
-    claim: Claim, step: Step, backend: Backend, hosts: Sequence[Host], exact: Exact, cotangents: Sequence[Host]
-) -> Sequence[Array]:
+def computed_gradients(claim: Claim, step: Step, backend: Backend, exact: Exact) -> Sequence[Array]:
     """The gradients of the sum of all results times their cotangents, with respect to each float array."""
-    arrays = moved(step, backend, hosts)
-    weights = moved(step, backend, cotangents)
+    arrays = moved(step, backend, claim.cast(step.dtype))
+    weights = moved(step, backend, cotangents_of(exact, step.dtype))
     places = claim.floats
     flat = flat_function(claim, step.form, single=exact.structure is LEAF)
     is_float = [value.dtype.kind == "f" for value in exact.values]
@@ -89,10 +86,16 @@ def several(result: Any) -> list[Any]:
     return list(result) if isinstance(result, (tuple, list)) else [result]
 
 
-def judge_gradient(step: Step, backend: Backend, gradient: Array, expected: Expected) -> Verdict:
-    """Hold a gradient to the exact one, where that is finite."""
-    known = np.isfinite(as_floats(expected.value))
-    return judge(step, backend, gradient, expected, dtype=step.dtype, known=known)
+def judge_gradients(
+    claim: Claim, step: Step, backend: Backend, computed: Sequence[Array], expected: Sequence[Expected]
+) -> list[Finding]:
+    """Hold gradients with respect to each float array to the exact ones, where those are finite."""
+    hosts, findings = claim.cast(step.dtype), []
+    for place, gradient, each in zip(claim.floats, computed, expected, strict=True):
+        known = np.isfinite(as_floats(each.value))
+        verdict = judge(step, backend, gradient, each, dtype=step.dtype, known=known)
+        findings.append(Finding(f"d/d{claim.paths[place]}", verdict, hosts))
+    return findings
 
 
 def gradient_by_differences(

@@ -19,7 +19,7 @@ from tempscale.testing.gradients import (
     computed_gradients,
     cotangents_of,
     gradient_by_differences,
-    judge_gradient,
+    judge_gradients,
     not_differentiable,
     weighted,
 )
@@ -47,12 +47,10 @@ class Projection:
 
     def compare(self, step: Step, backend: Backend) -> list[Finding]:
         """Differentiate the function, and compare along each direction; name the element if one is wrong."""
-        hosts = self.claim.cast(step.dtype)
-        exact = self._exact(step.dtype)
-        computed = computed_gradients(self.claim, step, backend, hosts, exact, cotangents_of(exact, step.dtype))
+        computed = computed_gradients(self.claim, step, backend, self._exact(step.dtype))
         along = [self._along(step.dtype, [backend.to_numpy(x) for x in computed], i) for i in range(self.directions)]
         worst = max(along, key=lambda found: found.verdict.worst)
-        return [worst] if worst.verdict.held else [self._located(step, backend, hosts, computed, worst)]
+        return [worst] if worst.verdict.held else [self._located(step, backend, computed, worst)]
 
     def _compute_exact(self, dtype: str) -> Exact:
         return self.claim.exact(self.claim.widened(self.claim.cast(dtype), dtype))
@@ -98,17 +96,12 @@ class Projection:
             )
         return directions, found
 
-    def _located(
-        self, step: Step, backend: Backend, hosts: Sequence[Host], computed: Sequence[Array], along: Finding
-    ) -> Finding:
+    def _located(self, step: Step, backend: Backend, computed: Sequence[Array], along: Finding) -> Finding:
         """Say which element is wrong, if one by itself is."""
-        wide = self.claim.widened(hosts, step.dtype)
+        wide = self.claim.widened(self.claim.cast(step.dtype), step.dtype)
         cotangents = self.claim.widened(cotangents_of(self._exact(step.dtype), step.dtype), step.dtype)
         units = self.contract.units(step.dtype)
-        found = []
-        for place, gradient in zip(self.claim.floats, computed, strict=True):
-            expected = gradient_by_differences(self.claim, wide, place, cotangents, units)
-            verdict = judge_gradient(step, backend, gradient, expected)
-            found.append(Finding(f"d/d{self.claim.paths[place]}", verdict, hosts))
-        worst = max(found, key=lambda each: each.verdict.worst)
+        expected = [gradient_by_differences(self.claim, wide, i, cotangents, units) for i in self.claim.floats]
+        findings = judge_gradients(self.claim, step, backend, computed, expected)
+        worst = max(findings, key=lambda each: each.verdict.worst)
         return along if worst.verdict.held else worst
