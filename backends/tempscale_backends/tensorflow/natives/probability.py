@@ -7,7 +7,6 @@ an eager call then costs one dispatch instead of one per step, and its intermedi
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +19,7 @@ from tempscale.kernels import OPERATIONS, working_dtype
 from tempscale.kernels.indexing import axis_size
 from tempscale.kernels.reductions import (
     accurate_sum,
+    equal_parts,
     minus_row,
     minus_row_accurately,
     row_max,
@@ -40,12 +40,10 @@ _TEMPERATURES = {"temperature", "q_temperature"}
 BLOCK, BLOCKS = 2**20, 16
 """Entries that are worked on at a time, and the most parts that an array is taken apart into."""
 
-PARTIAL = 8
-"""Entries that may be added up in float32, whatever the order: 7 roundings. XLA adds a whole row one by one."""
-
 
 @accurate_sum.native("tensorflow")
 def _accurate_sum(x: Array, *, axis: int) -> Array:
+    # XLA adds a whole row one entry after another
     if x.dtype == tf.float64:
         return split_sum(x, axis, namespace)
     return tf.cast(tf.reduce_sum(tf.cast(_partial_sums(x, axis), tf.float64), axis, keepdims=True), x.dtype)
@@ -53,7 +51,7 @@ def _accurate_sum(x: Array, *, axis: int) -> Array:
 
 def _partial_sums(x: Array, axis: int) -> Array:
     """Add up a few entries each along `axis`, if their number is known and divides: float64 then has less to do."""
-    parts = math.gcd(x.shape[axis] or 1, PARTIAL)
+    parts = equal_parts(x.shape[axis] or 1)
     if parts == 1:
         return x
     shape = tf.shape(x)
