@@ -19,10 +19,13 @@ from tempscale.backend import Array
 from tempscale.kernels import LARGEST, SMALLEST_NORMAL, Operation
 from tempscale.kernels.indexing import entry_at
 from tempscale.kernels.reductions import (
+    SHORT,
     accurate_sum,
     minus_row,
     minus_row_accurately,
     split_sum,
+    sum_in_float64,
+    sum_of_halves,
     times_row,
     times_row_accurately,
 )
@@ -48,12 +51,15 @@ def _entry_at(x: Array, index: Array, *, axis: int) -> Array:
 
 @accurate_sum.native("torch")
 def _accurate_sum(x: Array, *, axis: int) -> Array:
-    # Eager sums are blocked and fine. Inductor adds a row one vector after another.
-    if not torch.compiler.is_compiling():
-        return torch.sum(x, axis, keepdim=True)
+    # Inductor adds a row one vector after another, eager PyTorch up to 64 vectors.
+    compiling = torch.compiler.is_compiling()
     if x.dtype == torch.float64:
-        return split_sum(x, axis, xp)
-    return torch.sum(x, axis, keepdim=True, dtype=torch.float64).to(x.dtype)
+        return split_sum(x, axis, xp) if compiling else sum_of_halves(x, axis, xp)
+    if x.device.type == "mps":  # has no float64
+        return sum_of_halves(x, axis, xp)
+    if compiling or is_jit_traced() or x.shape[axis] < SHORT:
+        return torch.sum(x, axis, keepdim=True, dtype=torch.float64).to(x.dtype)
+    return sum_in_float64(x, axis, xp)
 
 
 @times_row.native("torch")
@@ -184,7 +190,7 @@ def _small_softmax(x: Array, temperature: float, axis: int) -> Array:
 def _softmax(x: Array, temperature: Any, axis: int, out: Array | None, spare: Array | None) -> Array:
     z = torch.sub(x, torch.amax(x, axis, keepdim=True), out=out)
     e = _exp(z, temperature, z)
-    return e.mul_(e.sum(axis, keepdim=True).reciprocal_())
+    return e.mul_(_accurate_sum(e, axis=axis).reciprocal_())
 
 
 @_eager(log_softmax)
@@ -192,7 +198,7 @@ def _log_softmax(x: Array, temperature: Any, axis: int, out: Array | None, spare
     z = torch.sub(x, torch.amax(x, axis, keepdim=True), out=out)
     e = _exp(z, temperature, spare)
     # all but one maximum: the fractions below 1, and the ones but one
-    others = torch.frac(e).sum(axis, keepdim=True)
+    others = _accurate_sum(torch.frac(e), axis=axis)
     others += e.floor_().sum(axis, keepdim=True).sub_(1.0)
     return _times(z, _factors(temperature, _working(x)), z).sub_(others.log1p_())
 
