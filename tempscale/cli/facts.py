@@ -18,7 +18,8 @@ from tempscale import facts
 from tempscale.cli.console import progress_bar, stdout
 from tempscale.cli.errors import UsageError
 from tempscale.cli.writing import reason, require_writable, write
-from tempscale.facts.formats import Row, by_topic, rows, summary
+from tempscale.facts.fact import shown
+from tempscale.facts.formats import by_topic, rows, summary
 from tempscale.facts.libraries import label
 
 __all__ = ["Destinations", "show_facts"]
@@ -92,7 +93,7 @@ def _show_changes(console: Console, old: Any, survey: facts.Survey) -> bool:
         console.print(Text(f"not compared: {label(name)} {why}", "yellow"), soft_wrap=True)
     style = "bold red" if changed else "green"
     verdict = f"{len(changed)} {'difference' if len(changed) == 1 else 'differences'}" if changed else "nothing changed"
-    console.print(Text(f"{verdict} in {len(survey.findings)} facts", style))
+    console.print(Text(f"{verdict} in {summary(survey)}", style))
     return bool(changed)
 
 
@@ -108,6 +109,7 @@ def _show(console: Console, survey: facts.Survey, *, brief: bool) -> None:
             continue
         for finding in findings:
             _show_fact(console, finding)
+    console.print()
     console.print(Text(", ".join(f"{name} {version}" for name, version in survey.versions.items()), "dim"))
     console.print(summary(survey))
     if brief:
@@ -115,24 +117,14 @@ def _show(console: Console, survey: facts.Survey, *, brief: bool) -> None:
 
 
 def _brief(findings: Sequence[facts.Finding]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("fact", no_wrap=True)
-    table.add_column("default and behaviour", overflow="fold")
+    table.add_column("what differs, and what was measured", overflow="fold")
     for finding in findings:
-        cell = Text()
-        for row in rows(finding):
-            if row.default or row.measured:
-                cell.append("; " if cell else "").append(f"{row.name} ", "dim").append_text(_found(row))
-        table.add_row(Text(finding.fact.id, "" if finding.holds else "bold red"), cell)
+        measured = ", ".join(f"{label(name)} {shown(value)}" for name, value in finding.measured.items())
+        what = Text.assemble(finding.fact.title, "\n", (" ".join(filter(None, (measured, finding.reason))), "dim"))
+        table.add_row(Text(finding.fact.id, "cyan" if finding.holds else "bold red"), what)
     return table
-
-
-def _found(row: Row) -> Text:
-    """Return the behaviour, with the default behind it."""
-    text = Text(row.measured, "bold red" if row.broken else "bold")
-    if row.default:
-        text.append(f" ({row.default})" if row.measured else row.default)
-    return text
 
 
 def _show_fact(console: Console, finding: facts.Finding) -> None:

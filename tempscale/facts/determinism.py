@@ -161,7 +161,7 @@ FACTS = (
             "Something is left: {jax jit} in jax.jit, {numpy} in NumPy. A comparison of a score with itself decides "
             "otherwise when compiled."
         ),
-        equal={"jax": "os.environ['XLA_FLAGS'] = '--xla_allow_excess_precision=false'"},
+        equal={"jax": "a.astype('float64') * a.astype('float64') - b  # in all: the product is exact, rounded or not"},
         source="IEEE 754-2019, section 10.4",
     ),
     fact(

@@ -54,7 +54,7 @@ def summary(survey: Survey) -> str:
     """Say in a sentence how many facts there are, and with how many something is wrong."""
     broken = sum(not finding.holds for finding in survey.findings)
     missing = sum(bool(finding.missing) for finding in survey.findings)
-    parts = [f"{len(survey.findings)} facts"]
+    parts = [f"{len(survey.findings)} {'fact' if len(survey.findings) == 1 else 'facts'}"]
     parts += [f"{broken} no longer as described"] if broken else []
     parts += [f"{missing} not measured in full, because a library is missing"] if missing else []
     return ", ".join(parts)

@@ -228,7 +228,7 @@ FACTS = (
             "the second step is 1 long, not 0.19."
         ),
         equal={
-            "keras": "for v in optimizer._momentums: v.assign(v * new_rate / old_rate)  # at each change of the rate"
+            "keras": "for v in optimizer.momentums: v.assign(v * new_rate / old_rate)  # at each change of the rate"
         },
         source="https://docs.pytorch.org/docs/stable/generated/torch.optim.SGD.html (the last note)",
     ),
@@ -343,22 +343,22 @@ FACTS = (
     fact(
         id="adafactor-rate",
         title=(
-            "Adafactor's rate is a step in units of the weight in PyTorch and optax, and in Keras falls with the steps."
+            "Adafactor's rate is 0.01 in PyTorch and 0.001 in Keras; optax has none, and a step as long as the weight."
         ),
         defaults={
             "torch": "torch.optim.Adafactor(lr)",
-            "keras": "keras.optimizers.Adafactor(learning_rate, relative_step)",
-            "optax": "optax.adafactor(learning_rate, multiply_by_parameter_scale)",
+            "keras": "keras.optimizers.Adafactor(learning_rate)",
+            "optax": "optax.adafactor(learning_rate)",
         },
-        measures="the first step of a weight of 1 with gradient 1, at rate 1",
+        measures="the first step of a weight of 1 with gradient 1",
         probes={
-            "torch": lambda torch: 1 - torch_weight(torch, partial(torch.optim.Adafactor, lr=1.0), [1.0], 1.0),
-            "keras": lambda keras: 1 - keras_weight(keras, keras.optimizers.Adafactor(1.0), [1.0], 1.0),
-            "optax": lambda optax: 1 - optax_weight(optax, optax.adafactor(1.0), [1.0], 1.0),
+            "torch": lambda torch: round(1 - torch_weight(torch, torch.optim.Adafactor, [1.0], 1.0), 6),
+            "keras": lambda keras: round(1 - keras_weight(keras, keras.optimizers.Adafactor(), [1.0], 1.0), 6),
+            "optax": lambda optax: round(1 - optax_weight(optax, optax.adafactor(), [1.0], 1.0), 6),
         },
-        expected={"torch": 1.0, "keras": 1.0, "optax": 1.0},
-        cost="A rate of 1 gives a first step of {torch:.3g} in PyTorch, {keras:.3g} in Keras, {optax:.3g} in optax.",
-        equal={"keras": "keras.optimizers.Adafactor(rate, relative_step=False)"},
+        expected={"torch": 0.01, "keras": 0.001, "optax": 1.0},
+        cost="The first step is {torch} in PyTorch, {keras} in Keras, {optax} in optax.",
+        equal={"keras": "keras.optimizers.Adafactor(0.01)", "optax": "optax.adafactor(0.01)"},
         source="Shazeer & Stern, Adafactor, 2018, algorithm 5",
     ),
     fact(

@@ -83,7 +83,8 @@ def table(topic: str | None = None, frameworks: Collection[str] | None = None) -
     >>> from tempscale import facts
     >>> [fact.id for fact in facts.table("pooling", ["torch", "flax"])]  # doctest: +ELLIPSIS
     ['average-pool-padding', ...]
-    >>> print(facts.table("adam-epsilon")[0].title)
+    >>> facts.table("adam-epsilon")[0].defaults["torch"]
+    'torch.optim.Adam(eps)'
     """
     found = [fact for room in _ROOMS for fact in room.FACTS]
     if topic is not None:
