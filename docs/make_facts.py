@@ -27,7 +27,7 @@ tempscale facts --against facts.json                  # exits with 1 and names w
 
 From Python, `tempscale.facts.table()` lists the facts without importing a framework, `measure()` measures them, and
 `changes()` compares with an earlier run. A library that is not installed is said to be missing, and the rest is
-measured all the same.
+measured all the same. Keras is measured on the backend that it runs on; what is said of it here holds on TensorFlow.
 
 What follows was written by `python docs/make_facts.py`, with """
 

@@ -65,8 +65,8 @@ def keras_parameters(keras: Any) -> int:
 
 def flax_parameters(nnx: Any) -> int:
     """Return how many numbers attention with two heads learns."""
-    layer = nnx.MultiHeadAttention(2, 4, decode=False, rngs=nnx.Rngs(0))
-    return sum(int(leaf.size) for _, leaf in nnx.to_flat_state(nnx.state(layer, nnx.Param)))
+    layer = nnx.eval_shape(lambda: nnx.MultiHeadAttention(2, 4, decode=False, rngs=nnx.Rngs(0)))
+    return sum(int(np.prod(leaf.shape)) for _, leaf in nnx.to_flat_state(nnx.state(layer, nnx.Param)))
 
 
 def flax_embedded(nnx: Any) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -58,6 +59,11 @@ def keras_kernel(keras: Any, layer: Any, *shape: int) -> Any:
     """Return the shape of the kernel of a layer, once it is built for inputs of a shape."""
     layer.build(shape)
     return layer.kernel.shape
+
+
+def flax_kernel(nnx: Any, make: Callable[[], Any]) -> Any:
+    """Return the shape of the kernel of a layer, without the time that drawing it takes."""
+    return nnx.eval_shape(make).kernel.shape
 
 
 def torch_spread(torch: Any) -> Any:
@@ -156,7 +162,7 @@ FACTS = (
         probes={
             "torch": lambda torch: torch.nn.Conv2d(4, 5, (2, 3)).weight.shape,
             "keras": lambda keras: keras_kernel(keras, keras.layers.Conv2D(5, (2, 3)), 1, 8, 8, 4),
-            "flax": lambda nnx: nnx.Conv(4, 5, (2, 3), rngs=nnx.Rngs(0)).kernel.shape,
+            "flax": lambda nnx: flax_kernel(nnx, lambda: nnx.Conv(4, 5, (2, 3), rngs=nnx.Rngs(0))),
         },
         expected={"torch": [5, 4, 2, 3], "keras": [2, 3, 4, 5], "flax": [2, 3, 4, 5]},
         cost=(
@@ -173,7 +179,7 @@ FACTS = (
         probes={
             "torch": lambda torch: torch.nn.Linear(4, 5).weight.shape,
             "keras": lambda keras: keras_kernel(keras, keras.layers.Dense(5), 1, 4),
-            "flax": lambda nnx: nnx.Linear(4, 5, rngs=nnx.Rngs(0)).kernel.shape,
+            "flax": lambda nnx: flax_kernel(nnx, lambda: nnx.Linear(4, 5, rngs=nnx.Rngs(0))),
         },
         expected={"torch": [5, 4], "keras": [4, 5], "flax": [4, 5]},
         cost="{torch} against {keras}: a square kernel loads without an error and is transposed.",
@@ -189,7 +195,9 @@ FACTS = (
         probes={
             "torch": lambda torch: torch.nn.Conv2d(4, 8, 3, groups=4).weight.shape,
             "keras": lambda keras: keras_kernel(keras, keras.layers.DepthwiseConv2D(3, depth_multiplier=2), 1, 8, 8, 4),
-            "flax": lambda nnx: nnx.Conv(4, 8, (3, 3), feature_group_count=4, rngs=nnx.Rngs(0)).kernel.shape,
+            "flax": lambda nnx: flax_kernel(
+                nnx, lambda: nnx.Conv(4, 8, (3, 3), feature_group_count=4, rngs=nnx.Rngs(0))
+            ),
         },
         expected={"torch": [8, 1, 3, 3], "keras": [3, 3, 4, 2], "flax": [3, 3, 1, 8]},
         cost="{torch}, {keras} and {flax}: three layouts; the wrong reshape mixes multiplier and channel.",

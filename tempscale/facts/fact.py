@@ -101,12 +101,10 @@ class Finding:
     @property
     def cost(self) -> str:
         """What it costs who overlooks it, with what was measured here."""
-        if self.missing:
-            return f"Not measured: {self.reason}."
         try:
             return _Sentence().format(self.fact.cost, **self.measured)
-        except (ValueError, LookupError, TypeError):  # a probe returned something of another kind than it used to
-            return "Not measured: a probe returned something else than it used to."
+        except (ValueError, LookupError, TypeError):  # a library is missing, or a probe returned another kind of value
+            return f"Not measured: {self.reason or 'a probe returned something else than it used to'}."
 
     @property
     def reason(self) -> str:
@@ -144,7 +142,7 @@ def shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list):
-        return f"({', '.join(map(shown, value))})"
+        return f"({', '.join(map(shown, value))}{',' if len(value) == 1 else ''})"
     return str(value)
 
 

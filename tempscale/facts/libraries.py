@@ -11,13 +11,14 @@ import importlib
 import inspect
 import re
 from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 from tempscale._core import registry
 
-__all__ = ["LIBRARIES", "Library", "default", "label", "library", "library_of", "problem", "version"]
+__all__ = ["LIBRARIES", "Library", "default", "label", "library", "library_of", "problem", "restored", "version"]
 
 
 @dataclass(frozen=True)
@@ -30,24 +31,27 @@ class Library:
         As its authors write it.
     module : str
         What a probe is handed.
-    package : str
-        What pip installs.
+    backend : str
+        What says on which framework it runs; "" if it is one.
+    restoring : str
+        What gives its global random state back, as a context manager; "" if it has none.
     """
 
     title: str
     module: str
-    package: str
+    backend: str = ""
+    restoring: str = ""
 
 
 LIBRARIES: Mapping[str, Library] = {
-    "torch": Library("PyTorch", "torch", "torch"),
-    "keras": Library("Keras", "keras", "keras"),
-    "tensorflow": Library("TensorFlow", "tensorflow", "tensorflow"),
-    "jax": Library("JAX", "jax", "jax"),
-    "flax": Library("Flax", "flax.nnx", "flax"),
-    "optax": Library("optax", "optax", "optax"),
-    "numpy": Library("NumPy", "numpy", "numpy"),
-    "pillow": Library("Pillow", "PIL.Image", "pillow"),
+    "torch": Library("PyTorch", "torch", restoring="torch.random.fork_rng"),
+    "keras": Library("Keras", "keras", backend="keras.config.backend"),
+    "tensorflow": Library("TensorFlow", "tensorflow"),
+    "jax": Library("JAX", "jax"),
+    "flax": Library("Flax", "flax.nnx"),
+    "optax": Library("optax", "optax"),
+    "numpy": Library("NumPy", "numpy"),
+    "pillow": Library("Pillow", "PIL.Image"),
 }
 """Each library by the name that facts use, in the order of the columns."""
 
@@ -85,9 +89,18 @@ def library(name: str) -> ModuleType:
     return importlib.import_module(LIBRARIES[name].module)
 
 
+def restored(name: str) -> AbstractContextManager[None]:
+    """Return a context behind which the random state of a library that has no `problem` is as before."""
+    path = LIBRARIES[name].restoring
+    context: AbstractContextManager[None] = _object(path)() if path else nullcontext()
+    return context
+
+
 def version(name: str) -> str:
-    """Return the version of a library that has no `problem`."""
-    return str(importlib.import_module(LIBRARIES[name].module.partition(".")[0]).__version__)
+    """Return the version of a library that has no `problem`, and what it runs on: ``"3.15.1 on tensorflow"``."""
+    used = LIBRARIES[name]
+    number = str(importlib.import_module(used.module.partition(".")[0]).__version__)
+    return f"{number} on {_object(used.backend)()}" if used.backend else number
 
 
 def default(where: str) -> str:
@@ -102,14 +115,15 @@ def default(where: str) -> str:
     Returns
     -------
     str
-        ``"lr=0.001, eps=1e-08"``, or the value. A parameter that is gone, or has no default, is said to be.
+        ``"lr=0.001, eps=1e-08"``. A parameter that is gone, or has no default, is said to be.
     """
     match = _OBJECT.fullmatch(where)
     assert match is not None, where
     path, parameters = match.groups()
     found = _object(path)
     if parameters is None:
-        return _shown(found() if callable(found) else found)
+        name = path.rpartition(".")[2]
+        return f"{name}={_shown(found() if callable(found) else found)}"
     known = _defaults(found, names := parameters.split(", "))
     return ", ".join(f"{name}={known[name]}" if name in known else f"{name}: no such parameter" for name in names)
 

@@ -40,9 +40,8 @@ def keras_first_gate(keras: Any) -> float:
 
 def flax_first_gate(nnx: Any) -> float:
     """Return the state 1 after a step with zero weights, and a large bias for the first third of the gates."""
-    cell = nnx.GRUCell(1, 1, rngs=nnx.Rngs(0))
-    cell.dense_i.kernel.set_value(np.zeros((1, 3), np.float32))
-    cell.dense_h.kernel.set_value(np.zeros((1, 3), np.float32))
+    zeros = nnx.initializers.zeros
+    cell = nnx.GRUCell(1, 1, kernel_init=zeros, recurrent_kernel_init=zeros, rngs=nnx.Rngs(0))
     cell.dense_i.bias.set_value(single([20.0, 0.0, 0.0]))
     return round(float(cell(np.ones((1, 1), np.float32), np.zeros((1, 1), np.float32))[0][0, 0]), 4)
 
@@ -61,8 +60,9 @@ def keras_biases(keras: Any, kind: str) -> int:
 
 def flax_biases(nnx: Any, kind: str) -> int:
     """Return how many biases a cell of one unit has."""
-    state = nnx.to_flat_state(nnx.state(getattr(nnx, kind)(1, 1, rngs=nnx.Rngs(0)), nnx.Param))
-    return sum(int(leaf.size) for path, leaf in state if path[-1] == "bias")
+    cell = nnx.eval_shape(lambda: getattr(nnx, kind)(1, 1, rngs=nnx.Rngs(0)))
+    state = nnx.to_flat_state(nnx.state(cell, nnx.Param))
+    return sum(int(np.prod(leaf.shape)) for path, leaf in state if path[-1] == "bias")
 
 
 def torch_forget_bias(torch: Any) -> int:
@@ -80,7 +80,9 @@ def keras_forget_bias(keras: Any) -> int:
 
 def flax_forget_bias(nnx: Any) -> int:
     """Return the mean bias of the forget gate."""
-    return round(float(nnx.LSTMCell(1, 20, rngs=nnx.Rngs(0)).hf.bias.mean()))
+    return round(
+        float(nnx.LSTMCell(1, 20, recurrent_kernel_init=nnx.initializers.zeros, rngs=nnx.Rngs(0)).hf.bias.mean())
+    )
 
 
 def keras_recurrent_kernel(keras: Any) -> Any:

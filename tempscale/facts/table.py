@@ -7,7 +7,7 @@ import platform
 import random as random_state
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -29,7 +29,7 @@ from tempscale.facts import (
     ties,
 )
 from tempscale.facts.fact import Fact, Finding, Survey, plain
-from tempscale.facts.libraries import LIBRARIES, default, library, library_of, problem, version
+from tempscale.facts.libraries import LIBRARIES, default, library, library_of, problem, restored, version
 
 __all__ = ["TOPICS", "Progress", "measure", "table"]
 
@@ -133,15 +133,14 @@ def measure(facts: Sequence[Fact] | None = None, *, progress: Progress | None = 
     'eps=1e-08'
     """
     chosen = table() if facts is None else facts
+    used = [name for name in LIBRARIES if any(name in fact.libraries for fact in chosen) and not problem(name)]
     findings = []
-    with _undisturbed():
+    with _undisturbed(used):
         for number, fact in enumerate(chosen):
             if progress is not None:
                 progress(number, len(chosen), fact.id)
             findings.append(_measured(fact))
-    used = [name for name in LIBRARIES if any(name in fact.libraries for fact in chosen)]
-    versions = {name: version(name) for name in used if not problem(name)}
-    return Survey({"python": platform.python_version(), **versions}, findings)
+    return Survey({"python": platform.python_version()} | {name: version(name) for name in used}, findings)
 
 
 def _measured(fact: Fact) -> Finding:
@@ -169,10 +168,14 @@ def _run(probe: Callable[[Any], Any], name: str) -> Any:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Keep warnings of the frameworks from the screen, and give Python's random numbers back as they were."""
-    state = random_state.getstate()
-    with warnings.catch_warnings():
+def _undisturbed(used: Collection[str]) -> Iterator[None]:
+    """Keep warnings of the frameworks from the screen, and give random states back as they were.
+
+    Those are the libraries' own, and Python's, from which Keras takes its seeds.
+    """
+    with warnings.catch_warnings(), ExitStack() as stack:
         warnings.simplefilter("ignore")
+        stack.callback(random_state.setstate, random_state.getstate())
+        for name in used:
+            stack.enter_context(restored(name))
         yield
-    random_state.setstate(state)

@@ -22,10 +22,14 @@ NUMPY = facts.table("deviation-correction")
 
 
 @pytest.fixture(scope="session")
-def survey():
-    """All facts, measured."""
+def survey(request):
+    """All facts, measured on all libraries: with one missing a skip, or a failure under --require-backends."""
     for name in NAMES:
         require(name)
+    missing = [f"{name} {why}" for name in LIBRARIES if (why := libraries.problem(name))]
+    if missing and not request.config.getoption("--require-backends"):
+        pytest.skip(", ".join(missing))
+    assert not missing
     return facts.measure()
 
 
@@ -36,7 +40,7 @@ def findings(survey):
 
 @pytest.fixture
 def without_optax(monkeypatch):
-    monkeypatch.setitem(LIBRARIES, "optax", Library("optax", "no_such_package", "optax"))
+    monkeypatch.setitem(LIBRARIES, "optax", Library("optax", "no_such_package"))
     libraries.problem.cache_clear()
     yield
     libraries.problem.cache_clear()
@@ -88,10 +92,8 @@ def test_a_fact_is_complete_and_tells_at_least_two_apart(fact):
 @pytest.mark.parametrize("fact", TABLE, ids=lambda fact: fact.id)
 def test_the_measured_behaviour_is_what_the_fact_says(fact, findings):
     finding = findings[fact.id]
-    assert not finding.missing
-    assert finding.measured == {name: pytest.approx(value, rel=1e-3) if isinstance(value, float) else value
-                                for name, value in fact.expected.items()}  # fmt: skip
-    assert finding.holds
+    assert finding.measured.keys() == fact.expected.keys()
+    assert not finding.broken, finding.measured
     assert "Not measured" not in finding.cost
     assert "{" not in finding.cost
 
@@ -140,10 +142,9 @@ def test_the_table_imports_no_framework_and_the_library_does_not_import_the_tabl
 # Measuring
 
 
-def test_random_states_are_left_as_they_were():
-    torch = require("torch") and __import__("torch")
+def test_random_states_are_left_as_they_were(torch):
     before = random.getstate(), torch.get_rng_state()
-    facts.measure(facts.table("initialisers", ["torch"])[:2])
+    facts.measure([fact for name in ("dense-kernel", "dropout-mode", "dense-layout") for fact in facts.table(name)])
     assert random.getstate() == before[0]
     assert torch.equal(torch.get_rng_state(), before[1])
 
@@ -180,8 +181,8 @@ def test_a_sentence_that_no_longer_fits_says_so():
         ("numpy.std(axis, nothing)", "axis=None, nothing: no such parameter"),
         ("numpy.std(a)", "a=required"),
         ("numpy.random.default_rng(seed)", "seed=None"),  # written in C: from its documentation
-        ("numpy.pi", "3.141592653589793"),
-        ("numpy.geterrcall", "None"),
+        ("numpy.pi", "pi=3.141592653589793"),
+        ("numpy.geterrcall", "geterrcall=None"),
     ],
 )
 def test_a_default_is_read_from_a_signature_a_documentation_or_a_value(where, said):
@@ -205,7 +206,7 @@ def test_a_library_that_is_not_installed_is_said_to_be_missing(without_optax):
 def test_a_library_that_is_broken_is_reported_with_its_error(tmp_path, monkeypatch):
     (tmp_path / "broken_package.py").write_text("raise RuntimeError('boom')")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(LIBRARIES, "optax", Library("optax", "broken_package", "optax"))
+    monkeypatch.setitem(LIBRARIES, "optax", Library("optax", "broken_package"))
     libraries.problem.cache_clear()
     try:
         assert libraries.problem("optax") == "cannot be imported: RuntimeError: boom"
@@ -235,6 +236,7 @@ def test_measured_values_are_plain_and_shown_in_few_digits():
     assert plain(np.float32([1 / 3, np.nan, np.inf])) == [0.333333, "nan", "inf"]
     assert plain((np.int64(1), np.bool_(True))) == [1, True]
     assert shown([0.333333, True, 2.0, "nan"]) == "(0.3333, yes, 2, nan)"
+    assert shown([4]) == "(4,)"
 
 
 # Files
