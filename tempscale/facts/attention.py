@@ -160,8 +160,8 @@ FACTS = (
             "numpy": "raises IndexError",
         },
         cost=(
-            "PyTorch and NumPy stop; TensorFlow {tensorflow} on a CPU and returns 0 on a GPU; JAX goes on with {jax} or"
-            " {jax take}."
+            "PyTorch and NumPy stop; TensorFlow {tensorflow} on a CPU, and its pages promise 0 on a GPU; JAX "
+            "goes on with {jax} or {jax take}."
         ),
         equal={
             "jax": "x.at[tokens].get(mode='fill', fill_value=jax.numpy.nan)",
