@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.ops import control_flow_util
 
 from tempscale import log_softmax, softmax
 from tempscale.backend import Array
@@ -29,7 +28,7 @@ from tempscale.kernels.reductions import (
     times_row_accurately,
 )
 from tempscale.kernels.temperature import Reciprocal, exponential, exponential_but_of_nan, is_limit
-from tempscale_backends.tensorflow import namespace
+from tempscale_backends.tensorflow import internals, namespace
 from tempscale_backends.tensorflow.operands import Named, as_operands, with_numbers
 
 times_row.native("tensorflow")(times_row_accurately)
@@ -69,8 +68,7 @@ def _row_max(x: Array, *, axis: int) -> Array:
 @exponential.native("tensorflow")
 def _exponential(x: Array) -> Array:
     # TensorFlow's own kernels take the exponential of a NaN, and three more passes would take them half as long again
-    in_xla = control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
-    return exponential_but_of_nan(x, namespace) if in_xla else tf.exp(x)
+    return exponential_but_of_nan(x, namespace) if internals.in_xla() else tf.exp(x)
 
 
 @axis_size.native("tensorflow")
