@@ -37,7 +37,8 @@ def array_types() -> tuple[type, ...]:
 
     Without: `jax.Array` alone, by which arrays are found as well.
     """
-    return (jax.Array, *[_core.Tracer] * hasattr(_core, "Tracer"))
+    tracer = getattr(_core, "Tracer", None)
+    return (jax.Array,) if tracer is None else (jax.Array, tracer)
 
 
 def is_tracer(x: Any) -> bool:

@@ -118,8 +118,9 @@ class TensorFlowBackend(Backend):
             results = list[Array]()  # an annotation AutoGraph could not convert
 
             def backward(g: Array) -> Sequence[Array]:
-                # the result as the tapes see it, so that the rule can be differentiated again
-                return vjp(arrays, results[0], g)
+                # the result as the tapes see it, so that the rule can be differentiated again; there is none yet where
+                # forward mode transposes this rule
+                return vjp(arrays, results[0] if results else fn(*arrays), g)
 
             def forward(*tangents: Array) -> list[Array]:
                 known = [tf.zeros_like(x) if t is None else t for x, t in zip(arrays, tangents, strict=True)]
@@ -127,11 +128,11 @@ class TensorFlowBackend(Backend):
 
             @tf.custom_gradient  # type: ignore[untyped-decorator]
             def in_graph(*inner: Array) -> Any:
-                return fn(*inner), backward
+                return fn(*[seen(x) for x in inner]), backward
 
             # tf.custom_gradient is for the gradient of a whole graph. In forward mode it goes through fn, or
             # transposes the gradient; so tapes and accumulators get the rules themselves.
-            with internals.with_rules(results, arrays, backward, forward):
+            with internals.with_rules(results, arrays, backward, forward) as seen:
                 results.append(in_graph(*arrays))
             return results[0]
 

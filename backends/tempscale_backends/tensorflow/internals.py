@@ -49,20 +49,21 @@ def with_rules(
     arrays: Sequence[Array],
     backward: Callable[..., Sequence[Array]],
     forward: Callable[..., Sequence[Array]],
-) -> Iterator[None]:
+) -> Iterator[Callable[[Array], Array]]:
     """Give what is put into `results` inside derivatives of its own, in both modes.
 
-    Without: `tf.custom_gradient`, which the results come from, knows the backward rule alone. Forward mode transposes
-    it in an eager call, and in a graph differentiates the function itself.
+    Yields what to do with each array before it is computed with: here nothing, because nobody looks on.
+    Without: all that `tf.custom_gradient` knows is the backward rule, which forward mode transposes, once it does not
+    go through the function itself.
     """
     try:
         stop, add = _record.stop_recording, _record.record_operation
         add_backward = _record.record_operation_backprop_only
     except AttributeError:
-        yield
+        yield tf.stop_gradient
         return
     with stop():
-        yield
+        yield lambda x: x
     # Tapes come first: the forward rule is differentiated through them.
     add_backward("CustomGradient", results, list(arrays), backward)
     add("CustomGradient", results, list(arrays), backward, forward)

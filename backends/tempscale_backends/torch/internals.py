@@ -1,6 +1,7 @@
 """What PyTorch has no public name for. It is used here and nowhere else, and another version may not have it.
 
-Each function says what it is for and what happens without the private names: something slower, not something wrong.
+Each function says what it is for and what happens without the private names: something slower, or an error in words,
+not something wrong.
 They were seen to work in PyTorch 2.13.
 """
 
@@ -44,7 +45,8 @@ def in_forward_mode(*arrays: Array) -> bool:
 def in_nested_forward_mode(*arrays: Array) -> bool:
     """Whether `torch.func.jvp` is around a call more than once, for a rule that PyTorch would not differentiate.
 
-    Without: whether any transform looks at the arrays that the rule is given.
+    Without: whether any transform looks at the arrays that the rule is given. So a second derivative in forward mode,
+    and one around a vmap, are refused as well.
     """
     around = _transforms()
     return any(map(is_wrapped, arrays)) if around is None else around.count("Jvp") > 1
