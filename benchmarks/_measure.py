@@ -63,7 +63,7 @@ def forget_shapes(backend: Backend) -> None:
     if backend.name == "torch":
         import torch
 
-        torch._dynamo.reset()
+        torch.compiler.reset()
 
 
 def without_numba(run: Callable[..., Any]) -> Callable[..., Any]:

@@ -12,6 +12,7 @@ from autograd.core import make_jvp, make_vjp
 from autograd.extend import defjvp_argnums, defvjp_argnums, primitive
 from autograd.numpy.numpy_boxes import ArrayBox
 from autograd.numpy.numpy_vspaces import ArrayVSpace
+from autograd.tracer import find_top_boxed_args, getval
 
 from tempscale.arrays import custom_gradient
 from tempscale.backend import Array, ArrayFunction, ForwardRule, ReverseRule
@@ -100,7 +101,8 @@ def value_and_grad(
 
     def value(inputs: Any) -> Array:
         result, more = fn(*inputs)
-        others.append(tuple([x._value if isinstance(x, ArrayBox) and x._trace == inputs._trace else x for x in more]))
+        # out of the boxes of this trace, not of those around it
+        others.append(tuple([getval(x) if len(find_top_boxed_args((inputs, x))[0]) == 2 else x for x in more]))
         return result
 
     result, backward = _make_vjp(value, arrays)

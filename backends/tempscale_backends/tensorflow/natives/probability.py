@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.ops import control_flow_util
 
 from tempscale import log_softmax, softmax
 from tempscale.backend import Array
@@ -30,7 +29,7 @@ from tempscale.kernels.reductions import (
     times_row_accurately,
 )
 from tempscale.kernels.temperature import Reciprocal, exponential, exponential_but_of_nan, is_limit
-from tempscale_backends.tensorflow import namespace
+from tempscale_backends.tensorflow import internals, namespace
 from tempscale_backends.tensorflow.operands import Named, as_operands, with_numbers
 
 times_row.native("tensorflow")(times_row_accurately)
@@ -77,7 +76,7 @@ _tracing = _Tracing()
 @exponential.native("tensorflow")
 def _exponential(x: Array) -> Array:
     # TensorFlow's own kernels take the exponential of a NaN, and each pass more takes them a third as long again
-    if control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()):
+    if internals.in_xla():
         return exponential_but_of_nan(x, namespace)
     if _tracing.of_eager_call and not tf.config.optimizer.get_jit():
         return tf.exp(x)

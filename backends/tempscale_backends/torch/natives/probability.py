@@ -30,6 +30,7 @@ from tempscale.kernels.reductions import (
     times_row_accurately,
 )
 from tempscale.kernels.temperature import is_limit, reciprocal
+from tempscale_backends.torch import internals
 
 BLOCK = 2**20
 """Entries that are worked on at a time."""
@@ -84,9 +85,9 @@ def is_jit_traced() -> bool:
 
 def is_plain(*tensors: Array) -> bool:
     """Whether nothing looks on that has to see an operator: not a compiler, a mode, a transform or a subclass."""
-    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state():
+    if torch.compiler.is_compiling() or internals.in_dispatch_mode() or is_jit_traced():
         return False
-    return all(type(x) is torch.Tensor and not torch._C._functorch.is_functorch_wrapped_tensor(x) for x in tensors)
+    return all(type(x) is torch.Tensor and not internals.is_wrapped(x) for x in tensors)
 
 
 def is_differentiated(*values: Any) -> bool:
@@ -94,9 +95,9 @@ def is_differentiated(*values: Any) -> bool:
     for x in values:
         if not isinstance(x, torch.Tensor):
             continue
-        if (x.requires_grad and torch.is_grad_enabled()) or torch._C._functorch.is_functorch_wrapped_tensor(x):
+        if (x.requires_grad and torch.is_grad_enabled()) or internals.is_wrapped(x):
             return True
-        if forward_ad._current_level >= 0 and forward_ad.unpack_dual(x).tangent is not None:  # type: ignore[no-untyped-call]
+        if forward_ad.unpack_dual(x).tangent is not None:  # type: ignore[no-untyped-call]
             return True
     return False
 
