@@ -1,4 +1,4 @@
-"""Entries at indices, and the size of an axis: frameworks differ in both."""
+"""Entries at indices, indices, and the size of an axis: frameworks differ in all of them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,12 @@ def axis_size(x: Array, /, *, axis: int, xp: Any = INJECTED) -> Any:
 def entry_at(x: Array, index: Array, /, *, axis: int, xp: Any = INJECTED) -> Array:
     """Return the entries at indices along `axis`; the indices broadcast along the others."""
     return xp.take_along_axis(x, index, axis=axis)
+
+
+@agnostic
+def indices(x: Array, /, *, axis: int, xp: Any = INJECTED) -> Array:
+    """Return 0, 1, ... as int32, as many as there are entries along an axis."""
+    return xp.arange(x.shape[axis], dtype=backend_of(x).dtype("int32"))
 
 
 def class_index(labels: Array, x: Array, axis: int, xp: Any) -> tuple[Array, Array]:
