@@ -287,7 +287,7 @@ def gradients(given: Rows, result: Array, g: Array, xp: Any) -> Arrays:
         to_z = g[:, 1:2] * of.p + xp.where(of.own, g[:, 2:3], 0.0)
         if g.shape[1] > 3:
             to_z = to_z + xp.where(of.live, g[:, 3:4], 0.0)
-        to_x = to_z * _rate(here.c) * block.slope
+        to_x = to_z * _rate(here.c, xp) * block.slope
         to_hidden, *to_rates = carry
         if has_rates:
             to_rates = [to_rates[0] + accurate_sum(of.d * to_z, axis=1)]
@@ -327,9 +327,9 @@ def tangent(given: Rows, result: Array, tangents: Arrays, xp: Any) -> Array:
         a = product(change.hidden, _turned(block.weight, xp)) + product(here.hidden, _turned(by_weight, xp))
         if change.bias is not None:
             a = a + cast(block_of(change.bias, start=start, size=size), block.x.dtype, xp)[None, :]
-        z = a * block.slope * _rate(here.c)
+        z = a * block.slope * _rate(here.c, xp)
         if moving:
-            z = z + of.d * change.c
+            z = z + of.d * _without_limits(change.c, here.c, xp)
         z = xp.where(of.live, z, 0.0)
         found = [z * of.p, xp.where(of.own, z, 0.0), z][: 3 if result.shape[1] > 3 else 2]
         return carry, (xp.concat([accurate_sum(x, axis=1) for x in found], axis=1)[None, ...],)
@@ -338,8 +338,7 @@ def tangent(given: Rows, result: Array, tangents: Arrays, xp: Any) -> Array:
     _, (parts,) = over_blocks((*arrays, result, *tangents), (), step=step, size=size)
     found = accurate_sum(parts, axis=0)[0, ...]
     still = xp.zeros_like(found[:, 0:1])
-    found = xp.concat([still, found, *[still] * (result.shape[1] > 3)], axis=1)
-    return _without_limits(found, given.c, xp)
+    return xp.concat([still, found, *[still] * (result.shape[1] > 3)], axis=1)
 
 
 def _is_differentiable(c: Any) -> bool:
@@ -347,13 +346,14 @@ def _is_differentiable(c: Any) -> bool:
     return is_array(c) and len(c.shape) > 0
 
 
-def _rate(c: Any) -> Any:
-    return 0.0 if is_limit(c) else c
+def _rate(c: Any, xp: Any) -> Any:
+    """1/T as derivatives see it."""
+    return 0.0 if is_limit(c) else _without_limits(c, c, xp)
 
 
 def _without_limits(x: Array, c: Any, xp: Any) -> Array:
     """0 in the rows at T = 0 or T = inf, where derivatives are defined to be 0."""
     if not _is_differentiable(c):
         return xp.zeros_like(x) if is_limit(c) else x
-    working = working_dtype(x)
+    working = working_dtype(c)
     return xp.where((c >= LARGEST[working]) | (c <= SMALLEST_NORMAL[working]), 0.0, x)

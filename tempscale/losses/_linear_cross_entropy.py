@@ -244,3 +244,119 @@ def _loss(of: Statistics, smoothing: Any, classes: Any, xp: Any) -> Array:
     others = (of.total * of.live - of.sum) * (smoothing.share / classes)
     others = others + xp.where((of.live < classes) & valid, math.inf, 0.0)
     return _weighted(loss, smoothing.rest, xp) + others
+
+
+_ERROR_OF_A = "3*abs(m)*r + (3*y + 8 + log2(n))*s + 8*L"
+_ACCUMULATED = "(B + (%s + 4)*(t + B*u)) / max(1 - (e + %s)*u, tiny)"
+
+
+@linear_cross_entropy.specified_by(
+    Contract(
+        f"(sum(w*E) + (8 + 2*log2(n)) * sum(w*abs(l)) + k*abs(A)*2*({_ERROR_OF_A} + 6*abs(A))) * u + 4*n*tiny"
+        " + min((sum(v*D)*r + 2*e**2*u*sum(w)) * u / max(1 - e*u, tiny), 2*e*u*sum(w)) + k*(2*abs(A) + e*u)*e*u",
+        gradients={
+            "hidden": f"({_ACCUMULATED % ('n', 'n')}) @ V * u + 4*tiny*(n + G * V.sum(0))",
+            "weight": f"({_ACCUMULATED % ('N', 'N')}).T @ H * u + 4*tiny*(N + (G * H).sum(0))",
+            "bias": f"({_ACCUMULATED % ('N', 'N')}).sum(0) * u + 4*tiny*(N + G.sum(0))",
+            "temperature": (
+                "(sum((abs(z) + e*u) * b + (abs(z) * (24 + 2*log2(n)) + e) * h) + a) * r * u / max(1 - e*u, tiny)"
+                " + 4*tiny*(1 + n*sum(abs(z))*G)"
+            ),
+        },
+        legend={
+            "z": "(logits - max) / T, of the capped logits",
+            "p, l": "softmax and log_softmax, exactly",
+            "m": "the largest logit",
+            "A": "logsumexp(logits / T), exactly",
+            "L": "-l at the maximum, log sum exp(z)",
+            "s": "1 - exp(-L), the mass of all but one maximum",
+            "y": "mean of |z| over all but one maximum, weighted by exp(z)",
+            "E": "the bound of log_softmax in units of u",
+            "w": "weight of the class's term: target and smoothing together",
+            "v": "|p sum(w) - w|, by which a logit moves the loss",
+            "k": "z_loss",
+            "r": "1/T, 0 at the limits",
+            "H, V": "|hidden|, |weight|",
+            "D": "error of a logit in units of u: 1.01 (width + 2) (H @ V.T + |bias|), and 12 |logit| more "
+            "where there is a softcap",
+            "e": "max(D) / T; at T = 0 the bound is that of rows whose largest logit stays the largest",
+            "N": "number of rows",
+            "h": "|gradient with respect to z|",
+            "b": "its error in units of u: |g| ((p (3|z| + 3y + 24 + 3 log2(n)) + 2 p e) (sum(w) + 2k|A|) + 12w + 2kp "
+            f"({_ERROR_OF_A.replace('*', ' ')} + 6|A| + 3e))",
+            "t": "h r",
+            "B": "(b + h c) r with c = 2 D / softcap + 20 where there is a softcap, else 0",
+            "G": "|g| r (1 + 2k|A|)",
+            "a": "2k|g| (|m| r (that error of A + 16|A| + 3e) + |A| e), for m / T",
+        },
+    ),
+    variants={
+        "": {"reduction": "none"},
+        "smoothing 0.1, z-loss": {"reduction": "none", "label_smoothing": 0.1, "z_loss": 0.01},
+        "softcap 5, z-loss": {"reduction": "none", "softcap": 5.0, "z_loss": 0.5},
+    },
+)
+def _reference(
+    hidden: Any,
+    weight: Any,
+    labels: Any,
+    bias: Any,
+    temperature: Any,
+    *,
+    label_smoothing: float = 0.0,
+    ignore_index: int | None = None,
+    z_loss: float = 0.0,
+    softcap: float | None = None,
+    reduction: str = "none",
+) -> dict[str, Any]:
+    logits, slope, capped = hidden @ weight.T + bias, 1.0, 0.0
+    size = 1.01 * (hidden.shape[-1] + 2) * (abs(hidden) @ abs(weight.T) + wide.finite_or_zero(abs(bias)))
+    if softcap is not None:
+        tanh = np.tanh(logits / softcap) if logits.dtype != object else wide.tanh(logits / softcap)
+        logits = np.where(wide.absolute(logits) == np.inf, logits, softcap * tanh)
+        slope = 1 - tanh * tanh
+        size = size + 12 * wide.finite_or_zero(abs(logits))
+        capped = 2 * size / softcap + 20
+    q = partition.Partition(logits, temperature)
+    of_a = q.log_sum_exp(logits, temperature)
+    label = labels[..., None]
+    target = np.where((label < 0) | (label >= q.n), np.nan, (label == np.arange(q.n)) + 0.0)
+    w = (1 - label_smoothing) * target + label_smoothing / q.n
+    loss = wide.row_sum(np.where((w == 0) & q.masked, 0, -w * q.log_p))
+    if z_loss:
+        loss = loss + z_loss * of_a * of_a
+    loss = np.where(label == ignore_index, 0, loss)
+    live = np.where(q.masked, 0, w)
+    a, m = wide.finite_or_zero(of_a), wide.finite_or_zero(q.m)
+    named = q.quantities()
+    e = np.max(np.where(q.masked, 0, wide.finite_or_zero(size)), axis=-1, keepdims=True) * q.r
+    error_of_a = 3 * abs(m) * q.r + (3 * q.z_others + 8 + np.log2(q.n)) * q.s + 8 * q.L
+
+    def gradients(g: Any) -> dict[str, Any]:
+        g = g[..., None]
+        mass = wide.row_sum(live) + 2 * z_loss * a
+        to_z = (q.p * mass - live) * g
+        to_a = q.r * to_z * slope
+        of_p = q.p * (3 * q.abs_z + 3 * q.z_others + 24 + 3 * np.log2(q.n) + 2 * e)
+        b = of_p * (wide.row_sum(abs(live)) + 2 * z_loss * abs(a)) + 12 * abs(live)
+        b = abs(g) * (b + 2 * z_loss * q.p * (error_of_a + 6 * abs(a) + 3 * e))
+        of_m = abs(m) * q.r * (error_of_a + 16 * abs(a) + 3 * e) + abs(a) * e
+        return {
+            "hidden": to_a @ weight,
+            "weight": to_a.T @ hidden,
+            "bias": (np.ones((1, len(labels))) @ to_a)[0],
+            "temperature": -q.r * (wide.row_sum(wide.finite_or_zero(q.z) * to_z) + 2 * z_loss * a * g * m * q.r),
+            "g": g,
+            "h": abs(to_z),
+            "t": q.r * abs(to_z),
+            "b": b,
+            "B": (b + abs(to_z) * capped) * q.r,
+            "G": abs(g) * q.r * (1 + 2 * z_loss * abs(a)),
+            "a": 2 * z_loss * abs(g) * of_m,
+        }
+
+    return {
+        **named,
+        **{"w": abs(w), "v": abs(q.p * wide.row_sum(live) - live), "k": z_loss, "A": a, "m": m, "D": size, "e": e},
+        **{"H": abs(hidden), "V": abs(weight), "N": len(labels), "value": loss[..., 0], "gradients": gradients},
+    }

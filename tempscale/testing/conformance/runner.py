@@ -30,6 +30,9 @@ from tempscale.testing.conformance.subjects import Subject
 from tempscale.testing.moving import CannotMoveError, Moving
 from tempscale.testing.ulp import ulp_distance
 
+VALID = ", valid rows"
+"""Of a group's name, where nothing else may reach the gradient of an argument that all rows share."""
+
 CONDITIONED = 1024
 """Agreement is counted where the bound is below this many u of the value; elsewhere the problem itself loses digits."""
 
@@ -42,6 +45,7 @@ class Runner:
         self.logits = logits
         self.draw = draw
         self.groups = functools.lru_cache(maxsize=None)(self._make_groups)
+        self.valid = functools.lru_cache(maxsize=None)(self._make_valid)
         self.exact = functools.lru_cache(maxsize=None)(self._compute_exact)
         self.numpys = functools.lru_cache(maxsize=None)(self._compute_numpys)
         self.derived = functools.lru_cache(maxsize=None)(self._compute_derived)
@@ -82,14 +86,14 @@ class Runner:
             return "its contract has no formulas for gradients"
         if step.mode in DERIVED:
             try:
-                self.derived(subject, step.dtype, self._large_groups(step.dtype)[0].name, None)
+                self.derived(subject, step.dtype, self._to_differentiate(subject, step.dtype)[0].name, None)
             except CannotMoveError as error:
                 return str(error)
         return ""
 
     def forget(self) -> None:
         """Let go of all that is kept: caches of methods keep their object, and draws are large."""
-        for cache in (self.groups, self.exact, self.numpys, self.derived):
+        for cache in (self.groups, self.valid, self.exact, self.numpys, self.derived):
             cache.cache_clear()
 
     def subjects_of(self, step: Step, subjects: Sequence[Subject]) -> Sequence[Subject]:
@@ -157,12 +161,15 @@ class Runner:
         yield self._compare(step, backend, subject, group, result)
 
     def _vmap(self, step: Step, backend: Backend, subject: Subject) -> Iterator[Verdict]:
-        def one_row(*row: Array) -> Array:
-            return subject.call(step, dict(zip(subject.sources, row, strict=True)))
-
         group = next(iter(self.groups(step.dtype).values()))
+        arrays = arrays_of(backend, step, group, subject)
+        by_row = [name for name in arrays if name not in subject.shared]
+
+        def one_row(*row: Array) -> Array:
+            return subject.call(step, {**arrays, **dict(zip(by_row, row, strict=True))})
+
         mapped = Mode(step.mode).run(backend, one_row)
-        result = mapped(*arrays_of(backend, step, group, subject).values())
+        result = mapped(*[arrays[name] for name in by_row])
         yield self._compare(step, backend, subject, group, result)
 
     def _compiled(self, step: Step, backend: Backend, subjects: Sequence[Subject]) -> list[list[Verdict]]:
@@ -189,11 +196,23 @@ class Runner:
     def _large_groups(self, dtype: str) -> list[Group]:
         return [group for name, group in self.groups(dtype).items() if name not in ("one class", "empty")]
 
+    def _to_differentiate(self, subject: Subject, dtype: str) -> list[Group]:
+        """The large groups, without rows that are NaN if they would make the gradients of all rows NaN."""
+        found = self._large_groups(dtype)
+        return [self.valid(subject, dtype, group.name) for group in found] if subject.shared else found
+
+    def _make_valid(self, subject: Subject, dtype: str, group_name: str) -> Group:
+        value = wide.narrow(self.exact(subject, dtype, group_name, None)["value"])
+        return self.groups(dtype)[group_name].only(~np.isnan(value), group_name + VALID)
+
+    def _group(self, subject: Subject, dtype: str, name: str) -> Group:
+        return self.valid(subject, dtype, name.removesuffix(VALID)) if name.endswith(VALID) else self.groups(dtype)[name]
+
     def _gradients(self, step: Step, backend: Backend, subjects: Sequence[Subject]) -> list[list[Verdict]]:
         """Gradients of the sum of all results times their cotangents, each subject with operands of its own."""
         verdicts: list[list[Verdict]] = [[] for _ in subjects]
-        for group in self._large_groups(step.dtype):
-            given = [self._operands_and_cotangent(step, backend, subject, group) for subject in subjects]
+        for own in zip(*[self._to_differentiate(subject, step.dtype) for subject in subjects], strict=True):
+            given = [self._operands_and_cotangent(step, backend, s, g) for s, g in zip(subjects, own, strict=True)]
             places = [(k, name) for k, s in enumerate(subjects) for name in s.differentiable]
 
             def total(*arrays: Array, given: Any = given, places: Any = places) -> Array:
@@ -207,10 +226,10 @@ class Runner:
                 return functools.reduce(operator.add, parts)
 
             fn = backend.jit(total, compiler=step.compiler) if step.compiler else total
-            one = backend.asarray(np.ones((), group.operands["g"].dtype), device=step.device)
+            one = backend.asarray(np.ones((), own[0].operands["g"].dtype), device=step.device)
             gradients = backend.vjp(fn, [given[k][0][name] for k, name in places], one)
             for (k, name), gradient in zip(places, gradients, strict=True):
-                verdicts[k].append(self._compare_gradient(step, backend, subjects[k], group, name, gradient))
+                verdicts[k].append(self._compare_gradient(step, backend, subjects[k], own[k], name, gradient))
         return verdicts
 
     def _operands_and_cotangent(
@@ -237,7 +256,7 @@ class Runner:
 
     def _lines(self, step: Step, backend: Backend, subject: Subject) -> Iterator[_Line]:
         """The groups, and the first of them once more with a number as temperature."""
-        found = self._large_groups(step.dtype)
+        found = self._to_differentiate(subject, step.dtype)
         for group in found[:1] if self.selection.quick else found:
             yield self._line(step, backend, subject, group, None)
         if subject.specification.takes_temperature:
@@ -290,8 +309,8 @@ class Runner:
     ) -> Verdict:
         found = self.exact(subject, step.dtype, group.name, None)
         exact, bound = found["gradients"][name], found["gradients"]["bounds"][name]
-        rows = _rows_with_gradient(wide.narrow(found["value"]), wide.narrow(exact))
-        cases = [f"d/d{name}, {case}" for case in group.cases]
+        rows = _rows_with_gradient(subject, name, wide.narrow(found["value"]), wide.narrow(exact))
+        cases = _places(f"d/d{name}, ", subject, name, group.cases, len(exact))
         expected = group.operands[subject.sources[name]].dtype.name
         return _held_to(step, backend, gradient, exact, bound, expected, cases, rows)
 
@@ -304,10 +323,10 @@ class Runner:
         value = wide.narrow(self.exact(subject, step.dtype, group.name, number)["value"])
         if name is None:  # what is infinite does not move: its derivative is whatever is finite
             bound = np.where(np.isinf(value), np.inf, bound)
-        rows = _rows_with_gradient(value, exact)
+        rows = _rows_with_gradient(subject, name, value, exact)
         expected = step.dtype if name is None else group.operands[subject.sources[name]].dtype.name
         of = "along a line, " if name is None else f"d/d{name}, {way}"
-        cases = [of + case for case in _cases(group, number)]
+        cases = _places(of, subject, name, _cases(group, number), len(exact))
         return _held_to(step, backend, result, exact, bound, expected, cases, rows)
 
     def _make_groups(self, dtype: str) -> dict[str, Group]:
@@ -321,7 +340,7 @@ class Runner:
     def _compute_exact(self, subject: Subject, dtype: str, group_name: str, number: float | None) -> dict[str, Any]:
         """The reference's result with the bounds evaluated, for a group under its temperatures or one number."""
         contract, reference = subject.specification.contract, subject.specification.reference
-        group = self.groups(dtype)[group_name]
+        group = self._group(subject, dtype, group_name)
         working = working_precision(dtype)
         given = {name: group.operands[source] for name, source in subject.sources.items()}
         if number is not None:
@@ -350,7 +369,7 @@ class Runner:
         self, subject: Subject, dtype: str, group_name: str, number: float | None
     ) -> dict[str | None, tuple[Any, Any]]:
         """The derivatives along a line of the value, under None, and of the gradients, each with its bound."""
-        group, working = self.groups(dtype)[group_name], working_precision(dtype)
+        group, working = self._group(subject, dtype, group_name), working_precision(dtype)
         operands = {k: exact_operand(group.operands[source], working) for k, source in subject.sources.items()}
         if number is not None:
             operands["temperature"] = np.full_like(operands["temperature"], number)
@@ -426,8 +445,13 @@ def _in_turn(subjects: Sequence[Subject], turn: int) -> list[Subject]:
     return [found[turn % len(found)] for found in variants.values()]
 
 
-def _rows_with_gradient(value: Any, gradient: Any) -> Any:
-    """Rows to compare: not those whose value is NaN, nor those whose value is infinite and the gradient undefined."""
+def _rows_with_gradient(subject: Subject, name: str | None, value: Any, gradient: Any) -> Any:
+    """Rows to compare: not those whose value is NaN, nor those whose value is infinite and the gradient undefined.
+
+    Of an argument that all rows share everything is compared.
+    """
+    if name in subject.shared:
+        return ...
     value, gradient = value.reshape(len(value), -1), gradient.reshape(len(value), -1)
     undefined = np.isinf(value).any(-1) & np.isnan(gradient).any(-1)
     return ~np.isnan(value).any(-1) & ~undefined
@@ -467,6 +491,11 @@ def _direction(subject: Subject, group: Group, number: float | None) -> dict[str
 
 def _cases(group: Group, number: float | None) -> Sequence[str]:
     return group.cases if number is None else [f"{c}, but T = {number:g} as a number" for c in group.cases]
+
+
+def _places(of: str, subject: Subject, name: str | None, cases: Sequence[str], count: int) -> list[str]:
+    """Name the entries of a derivative: by their cases, unless it is that of an argument that all rows share."""
+    return [of + place for place in (map(str, range(count)) if name in subject.shared else cases)]
 
 
 def _total(x: Array) -> Array:

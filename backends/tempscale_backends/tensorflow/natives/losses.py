@@ -9,6 +9,7 @@ from tensorflow.python.ops import control_flow_util
 
 from tempscale.backend import Array
 from tempscale.kernels import linear
+from tempscale.kernels.indexing import axis_size
 from tempscale.kernels.linear import Arrays, Step
 from tempscale_backends.tensorflow import namespace
 
@@ -17,11 +18,18 @@ from tempscale_backends.tensorflow import namespace
 def _block_of(x: Array, *, start: Any, size: Any) -> Array:
     if size is None or size == x.shape[0]:
         return x
-    rest = x.shape.rank - 1
-    begin = tf.stack([tf.cast(start, tf.int64), *[tf.constant(0, tf.int64)] * rest])
-    found = tf.slice(x, begin, tf.stack([tf.cast(size, tf.int64), *[tf.constant(-1, tf.int64)] * rest]))
+    # every size as it is: XLA takes no -1 where the start is not known
+    sizes = [size, *[n if n is not None else axis_size(x, axis=i) for i, n in enumerate(x.shape[1:], start=1)]]
+    found = tf.slice(x, _words([start, *[0] * (len(sizes) - 1)]), _words(sizes))
     found.set_shape([size if isinstance(size, int) else None, *x.shape[1:]])
     return found
+
+
+def _words(numbers: list[Any]) -> Any:
+    """A vector of int64, a constant where the numbers are."""
+    if all(isinstance(n, int) for n in numbers):
+        return tf.constant(numbers, tf.int64)
+    return tf.stack([tf.cast(n, tf.int64) for n in numbers])
 
 
 @linear.over_blocks.native("tensorflow")
