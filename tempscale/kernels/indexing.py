@@ -28,6 +28,18 @@ def indices(x: Array, /, *, axis: int, xp: Any = INJECTED) -> Array:
     return xp.arange(x.shape[axis], dtype=backend_of(x).dtype("int32"))
 
 
+@agnostic
+def flat_rows(x: Array, /, *, xp: Any = INJECTED) -> Array:
+    """Return an array as rows of its last axis."""
+    return xp.reshape(x, (-1, x.shape[-1]))
+
+
+@agnostic
+def shaped_as(x: Array, like: Array, /, *, xp: Any = INJECTED) -> Array:
+    """Return an array in the shape of another one of as many entries."""
+    return xp.reshape(x, like.shape)
+
+
 def class_index(labels: Array, x: Array, axis: int, xp: Any) -> tuple[Array, Array]:
     """Return labels as indices along `axis`, 0 in place of those that are no class, and which of them are one."""
     backend = backend_of(labels)

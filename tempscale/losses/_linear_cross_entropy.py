@@ -15,8 +15,9 @@ from tempscale._core.operation import INJECTED, agnostic
 from tempscale._reference import partition, wide
 from tempscale.backend import Array, Backend
 from tempscale.contracts import Contract
-from tempscale.kernels.indexing import axis_size, class_index
+from tempscale.kernels.indexing import class_index, flat_rows, shaped_as
 from tempscale.kernels.linear import Statistics, statistics
+from tempscale.kernels.reductions import accurate_sum
 from tempscale.kernels.temperature import Scaled, offset, rate_of
 from tempscale.losses._cross_entropy import REDUCTIONS, Smoothing, _as_label, _reduce, _weighted, _without_ignored
 
@@ -92,8 +93,8 @@ def _check_layer(backend: Backend, hidden: Array, weight: Array, bias: Array | N
     if len(given) != 2 or not same_shape(given[1:], shape[-1:]):
         advice = ": pass weight.T" if len(given) == 2 and same_shape(given[:1], shape[-1:]) else ""
         raise ValueError(f"weight has shape {given}, expected (classes, width) for hidden of shape {shape}{advice}")
-    if given[0] == 0:
-        raise ValueError(f"weight of shape {given} has no classes: at least one is needed")
+    if 0 in given:
+        raise ValueError(f"weight has shape {given}: at least one class and a width of at least 1 are needed")
     if bias is not None and not same_shape(backend.shape(bias), given[:1]):
         raise ValueError(f"bias has shape {backend.shape(bias)}, expected one number per class, ({given[0]},)")
     return given[0]
@@ -192,7 +193,7 @@ def linear_cross_entropy(
     """
     dtype, working, batch = hidden.dtype, working_dtype(hidden), labels
     labels = xp.reshape(labels, (-1, 1))
-    hidden = cast(_as_rows(hidden, xp), backend_of(hidden).dtype(working), xp)
+    hidden = cast(flat_rows(hidden), backend_of(hidden).dtype(working), xp)
     c = rate_of(temperature, working, xp)
     if is_array(temperature):
         c = _one_per_row(c, batch, xp)
@@ -211,20 +212,15 @@ def linear_cross_entropy(
         smooth=label_smoothing is not None,
     )
     of = Statistics(*[found[:, i : i + 1] for i in range(5 if label_smoothing else 3)])
-    classes = xp.astype(xp.asarray(axis_size(weight, axis=0)), hidden.dtype) if label_smoothing else None
-    loss = _loss(of, label_smoothing, classes, xp)
+    loss = _loss(of, label_smoothing, accurate_sum(cast(xp.ones_like(weight[:, :1]), hidden.dtype, xp), axis=0), xp)
     if z_loss is not None:
         log_partition = offset(Scaled(of.total, of.entry, of.m, c), working, xp) + of.total
         loss = loss + z_loss.value * (log_partition * log_partition)
     loss = xp.where(valid, loss, math.nan)
     loss, weights = _without_ignored(loss, xp.ones_like(loss), labels, ignore_index, xp)
     if reduction == "none":
-        return xp.reshape(cast(loss, dtype, xp), batch.shape)
+        return cast(shaped_as(loss, batch), dtype, xp)
     return _reduce(loss, weights, reduction, 1, dtype, xp)
-
-
-def _as_rows(x: Array, xp: Any) -> Array:
-    return xp.reshape(x, (-1, x.shape[-1]))
 
 
 def _one_per_row(c: Array, batch: Array, xp: Any) -> Array:
@@ -242,7 +238,7 @@ def _loss(of: Statistics, smoothing: Any, classes: Any, xp: Any) -> Array:
     if smoothing is None:
         return loss
     others = (of.total * of.live - of.sum) * (smoothing.share / classes)
-    others = others + xp.where((of.live < classes) & valid, math.inf, 0.0)
+    others = others + xp.where((of.live < classes) & valid, math.inf, xp.zeros_like(others))
     return _weighted(loss, smoothing.rest, xp) + others
 
 

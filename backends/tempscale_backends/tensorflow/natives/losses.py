@@ -5,13 +5,32 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.eager import record
 from tensorflow.python.ops import control_flow_util
 
+from tempscale import linear_cross_entropy
 from tempscale.backend import Array
 from tempscale.kernels import linear
-from tempscale.kernels.indexing import axis_size
+from tempscale.kernels.indexing import axis_size, shaped_as
 from tempscale.kernels.linear import Arrays, Step
 from tempscale_backends.tensorflow import namespace
+from tempscale_backends.tensorflow.natives import probability as _  # which has a graph for each operation
+
+
+_in_graph = linear_cross_entropy.natives["tensorflow"]
+
+
+@linear_cross_entropy.native("tensorflow")
+def _linear_cross_entropy(*arrays: Array, **options: Any) -> Array:
+    # of a graph TensorFlow takes forward mode by way of second derivatives, which it does not find in a loop
+    if tf.executing_eagerly() and record.could_possibly_record():
+        return linear_cross_entropy.body(*arrays, xp=namespace, **options)
+    return _in_graph(*arrays, **options)
+
+
+@shaped_as.native("tensorflow")
+def _shaped_as(x: Array, like: Array) -> Array:
+    return tf.ensure_shape(tf.reshape(x, tf.shape(like)), like.shape)
 
 
 @linear.block_of.native("tensorflow")
@@ -37,7 +56,7 @@ def _over_blocks(arrays: Arrays, carry: Arrays, *, step: Step, size: Any) -> tup
     known = arrays[1].shape[0]
     if known is None and (tf.executing_eagerly() or _in_xla()):  # XLA wants the size of every block
         return step(arrays, carry, 0, tf.shape(arrays[1], tf.int64)[0])
-    if known == size or tf.executing_eagerly():
+    if known is not None and (known == size or tf.executing_eagerly()):
         return linear.over_blocks.body(arrays, carry, step=step, size=size, xp=namespace)  # type: ignore[no-any-return]
     if known is None:
         classes, size = tf.shape(arrays[1], tf.int64)[0], tf.constant(linear.LEAST, tf.int64)
