@@ -86,8 +86,14 @@ def _loop(arrays: Arrays, carry: Arrays, step: Step, count: Any, size_of: Any, s
     state = (tf.constant(1), carry, tuple(lists))
     _, carry, found = tf.while_loop(lambda number, *_: number < last, body, state, parallel_iterations=1)
     if isinstance(count, int):  # all blocks are of one size, and XLA has no `concat`
-        return carry, tuple([tf.reshape(x.stack(), [-1, *part.shape[1:]]) for x, part in zip(found, parts, strict=True)])
+        return carry, tuple([_unstacked(x.stack()) for x in found])
     return carry, tuple([x.concat() for x in found])
+
+
+def _unstacked(x: Array) -> Array:
+    """Join the first two axes."""
+    found = tf.reshape(x, tf.concat([[-1], tf.shape(x)[2:]], 0))
+    return tf.ensure_shape(found, [None, *x.shape[2:]])
 
 
 def _in_xla() -> bool:
