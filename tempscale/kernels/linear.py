@@ -54,7 +54,7 @@ class Rows(NamedTuple):
 
 
 class Statistics(NamedTuple):
-    """What `statistics` says of each row, (rows, 1) each. In z = (logits - m) / T:"""
+    """What `statistics` says of each row, (rows, 1) each; z is (logits - m) / T."""
 
     m: Array
     """The largest logit; a constant to differentiation."""
@@ -80,7 +80,9 @@ def classes_at_a_time(hidden: Array, weight: Array, /, *, xp: Any = INJECTED) ->
 
 
 @agnostic
-def over_blocks(arrays: Arrays, carry: Arrays, /, *, step: Step, size: Any, xp: Any = INJECTED) -> tuple[Arrays, Arrays]:
+def over_blocks(
+    arrays: Arrays, carry: Arrays, /, *, step: Step, size: Any, xp: Any = INJECTED
+) -> tuple[Arrays, Arrays]:
     """Run ``step(arrays, carry, start, size) -> carry, parts`` on one block of classes after another.
 
     Returns the last carry, and the parts joined along their first axis, which has one entry for a block or one for each

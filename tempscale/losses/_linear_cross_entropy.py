@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from tempscale._core.arguments import as_float, as_integer, as_number, as_temperature, common_float, one_of, same_shape
+from tempscale._core.arguments import as_float, as_number, as_temperature, common_float, one_of, same_shape
 from tempscale._core.checks import check_labels, checking
 from tempscale._core.dispatch import as_data, backend_of, is_number
 from tempscale._core.dtypes import INTEGERS, cast, is_array, working_dtype
@@ -119,8 +119,8 @@ def linear_cross_entropy(
     temperature: Any = 1.0,
     label_smoothing: float = 0.0,
     ignore_index: int | None = None,
-    z_loss: float = 0.0,
-    softcap: float | None = None,
+    z_loss: Any = 0.0,
+    softcap: Any = None,
     reduction: Literal["mean", "sum", "none"] = "mean",
     xp: Any = INJECTED,
 ) -> Array:

@@ -1,4 +1,4 @@
-"""The cross-entropy of a linear layer: in blocks that do not divide the classes, against its contract and the logits."""
+"""The cross-entropy of a linear layer: in blocks that do not divide its classes, against contract and logits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from exactness import make
-from support import require
 
 import tempscale as ts
 from tempscale import Backend
@@ -90,7 +89,7 @@ def assert_within(result: Any, expected: Any, bound: Any) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"bias": BIAS}, {"temperature": 0.3}, {"temperature": TEMPERATURE, "label_smoothing": 0.1}, {"bias": BIAS}],
+    [{}, {"bias": BIAS}, {"temperature": 0.3}, {"temperature": TEMPERATURE, "label_smoothing": 0.1}],
 )
 def test_the_loss_is_the_cross_entropy_of_the_product_within_both_contracts(backend: Backend, options: Any) -> None:
     logits = (HIDDEN @ WEIGHT.T + options.get("bias", np.float32(0))).astype(np.float32)
@@ -124,7 +123,9 @@ def test_gradients_of_blocks_that_do_not_divide_the_classes_hold_the_contract(ba
 def test_second_derivatives_of_blocks_hold_their_bound(backend: Backend) -> None:
     """Those of the gradients, in both modes, by way of the forward rule and of the reverse rule."""
     logits = 2 * np.random.default_rng(4).standard_normal((ROWS, CLASSES))
-    report = run(Selection((backend.name,), ("linear_cross_entropy",), ("float32",), ("second",), quick=True), logits=logits)
+    report = run(
+        Selection((backend.name,), ("linear_cross_entropy",), ("float32",), ("second",), quick=True), logits=logits
+    )
     assert [cell.state for cell in report.cells][:1] == [State.HELD], report.cells
 
 

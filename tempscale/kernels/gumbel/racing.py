@@ -15,7 +15,7 @@ from tempscale.backend import Array
 from tempscale.kernels.gumbel.factors import AT_ZERO, factor, scaled
 from tempscale.kernels.gumbel.tables import BLOCK, GROUPS, NOBODY, ONE
 from tempscale.kernels.gumbel.words import group_words, log2_of, noise, signed_words, slot_words, subkeys
-from tempscale.kernels.indexing import entry_at, flat_rows, indices
+from tempscale.kernels.indexing import entry_at, indices
 
 
 @agnostic

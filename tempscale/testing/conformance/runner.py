@@ -206,7 +206,9 @@ class Runner:
         return self.groups(dtype)[group_name].only(~np.isnan(value), group_name + VALID)
 
     def _group(self, subject: Subject, dtype: str, name: str) -> Group:
-        return self.valid(subject, dtype, name.removesuffix(VALID)) if name.endswith(VALID) else self.groups(dtype)[name]
+        return (
+            self.valid(subject, dtype, name.removesuffix(VALID)) if name.endswith(VALID) else self.groups(dtype)[name]
+        )
 
     def _gradients(self, step: Step, backend: Backend, subjects: Sequence[Subject]) -> list[list[Verdict]]:
         """Gradients of the sum of all results times their cotangents, each subject with operands of its own."""

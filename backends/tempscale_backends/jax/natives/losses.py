@@ -46,7 +46,7 @@ def _over_blocks(arrays: Arrays, carry: Arrays, *, step: Step, size: Any) -> tup
         return carry, tuple(placed)
 
     state = jax.lax.fori_loop(0, count, lambda i, state: put(state, i, size), (carry, found))
-    return put(state, count, rest) if rest else state
+    return put(state, count, rest) if rest else state  # type: ignore[no-any-return]
 
 
 # JAX transposes the forward rule of a `custom_jvp` for reverse mode, and would save all logits for it. A primitive of
@@ -68,7 +68,7 @@ def _transposed(cotangent: Any, *given: Any, jvp: Any, vjp: Any, linear: tuple[i
         return [None] * len(head) + [ad.Zero(x.aval) for x in given[-len(linear) :]]
     every = vjp(head[:-1], head[-1], cotangent)
     asked = zip(linear, given[-len(linear) :], strict=True)
-    return [None] * len(head) + [every[i] if ad.is_undefined_primal(x) else None for i, x in asked]
+    return [None] * len(head) + [every[i] if isinstance(x, ad.UndefinedPrimal) else None for i, x in asked]
 
 
 def _differentiated_again(primals: Any, tangents: Any, **rules: Any) -> tuple[Array, Array]:
@@ -84,12 +84,11 @@ def _differentiated_again(primals: Any, tangents: Any, **rules: Any) -> tuple[Ar
 
 
 def _mapped(given: Any, axes: Any, **rules: Any) -> tuple[Array, int]:
-    axes = tuple([None if axis is batching.not_mapped else axis for axis in axes])
-    return jax.vmap(lambda *x: _tangent_of(*x, **rules), axes)(*given), 0
+    return jax.vmap(lambda *x: _tangent_of(*x, **rules), tuple(axes))(*given), 0
 
 
-_tangent.def_impl(_tangent_of)
-_tangent.def_abstract_eval(lambda *given, linear, **rules: given[-1 - len(linear)])
+_tangent.def_impl(_tangent_of)  # type: ignore[no-untyped-call]
+_tangent.def_abstract_eval(lambda *given, linear, **rules: given[-1 - len(linear)])  # type: ignore[no-untyped-call]
 ad.primitive_transposes[_tangent] = _transposed
 ad.primitive_jvps[_tangent] = _differentiated_again
 batching.primitive_batchers[_tangent] = _mapped
@@ -104,6 +103,7 @@ def _differentiated(*arrays: Array, fn: Any, vjp: Any, jvp: Any) -> Array:
     @call.defjvp
     def rule(primals: Arrays, tangents: Arrays) -> tuple[Array, Array]:
         result = call(*primals)
-        return result, _tangent.bind(*primals, result, *[tangents[i] for i in floats], jvp=jvp, vjp=vjp, linear=floats)
+        given = (*primals, result, *[tangents[i] for i in floats])
+        return result, _tangent.bind(*given, jvp=jvp, vjp=vjp, linear=floats)  # type: ignore[no-untyped-call]
 
     return call(*arrays)

@@ -14,10 +14,9 @@ from tempscale.kernels import linear
 from tempscale.kernels.indexing import axis_size, shaped_as
 from tempscale.kernels.linear import Arrays, Step
 from tempscale_backends.tensorflow import namespace
-from tempscale_backends.tensorflow.natives import probability as _  # which has a graph for each operation
+from tempscale_backends.tensorflow.natives.probability import _as_graph
 
-
-_in_graph = linear_cross_entropy.natives["tensorflow"]
+_in_graph = _as_graph(linear_cross_entropy.body)
 
 
 @linear_cross_entropy.native("tensorflow")
@@ -73,10 +72,7 @@ def _loop(arrays: Arrays, carry: Arrays, step: Step, count: Any, size_of: Any, s
     """Run a step on `count` blocks; `size_of` says how many classes are in each. The first one says what comes out."""
     last = count if isinstance(count, int) else tf.cast(count, tf.int32)
     carry, parts = step(arrays, carry, 0, size_of(0))
-    lists = [
-        tf.TensorArray(x.dtype, last, infer_shape=False, element_shape=x.shape).write(0, x)
-        for x in parts
-    ]
+    lists = [tf.TensorArray(x.dtype, last, infer_shape=False, element_shape=x.shape).write(0, x) for x in parts]
 
     def body(number: Array, carry: Arrays, lists: Any) -> Any:
         at = tf.cast(number, tf.int64)
