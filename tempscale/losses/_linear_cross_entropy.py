@@ -251,9 +251,9 @@ _ACCUMULATED = "(B + (%s + 4)*(t + B*u)) / max(1 - (e + %s)*u, tiny)"
         f"(sum(w*E) + (8 + 2*log2(n)) * sum(w*abs(l)) + k*abs(A)*2*({_ERROR_OF_A} + 6*abs(A))) * u + 4*n*tiny"
         " + min((sum(v*D)*r + 2*e**2*u*sum(w)) * u / max(1 - e*u, tiny), 2*e*u*sum(w)) + k*(2*abs(A) + e*u)*e*u",
         gradients={
-            "hidden": f"({_ACCUMULATED % ('n', 'n')}) @ V * u + 4*tiny*(n + G * V.sum(0))",
-            "weight": f"({_ACCUMULATED % ('N', 'N')}).T @ H * u + 4*tiny*(N + (G * H).sum(0))",
-            "bias": f"({_ACCUMULATED % ('N', 'N')}).sum(0) * u + 4*tiny*(N + G.sum(0))",
+            "hidden": f"({_ACCUMULATED % ('n', 'n')}) @ V * u + 4*tiny*(n + G * sum(V.T).T)",
+            "weight": f"({_ACCUMULATED % ('N', 'N')}).T @ H * u + 4*tiny*(N + sum((G * H).T).T)",
+            "bias": f"sum(({_ACCUMULATED % ('N', 'N')}).T) * u + 4*tiny*(N + sum(G.T))",
             "temperature": (
                 "(sum((abs(z) + e*u) * b + (abs(z) * (24 + 2*log2(n)) + e) * h) + a) * r * u / max(1 - e*u, tiny)"
                 " + 4*tiny*(1 + n*sum(abs(z))*G)"

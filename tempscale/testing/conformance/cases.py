@@ -36,7 +36,8 @@ class Group:
     operands : dict of str to numpy.ndarray
         Arguments by the names that references use: ``logits`` (rows, n), ``p_logits``, ``q_logits``, ``labels``
         (rows,), ``probabilities`` (rows, n), ``temperature`` (rows, 1), ``g`` (rows, n), a cotangent, of a linear
-        layer ``hidden`` (rows, width), ``weight`` (n, width) and ``bias`` (n,), and for arguments of any other name ``logits``, ``q_logits``, ``r_logits`` and ``s_logits``, in this order.
+        layer ``hidden`` (rows, width), ``weight`` (n, width) and ``bias`` (n,), and for arguments of any other name
+        ``logits``, ``q_logits``, ``r_logits`` and ``s_logits``, in this order.
     cases : tuple of str
         What each row is.
     """
