@@ -5,31 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from importlib import resources
 
-from tempscale.reporting.html import Html, element
-from tempscale.reporting.report import Agreement, Cell, Report, State
-from tempscale.reporting.summary import (
-    PRECISION_HEADINGS,
-    PRECISION_PROMISES,
-    PRECISIONS_LEAD,
+from tempscale.reporting.grouping import (
     Grid,
     Shared,
     Summary,
     agreement_grid,
-    agreement_title,
-    circumstances,
     columns,
+    fraction,
+    grid,
+    precision_grid,
+    shared_reasons,
+    summarize,
+)
+from tempscale.reporting.html import Html, element
+from tempscale.reporting.report import Agreement, Cell, Report, State
+from tempscale.reporting.wording import (
+    NOT_RUN_HEADINGS,
+    PRECISION_HEADINGS,
+    PRECISION_PROMISES,
+    PRECISIONS_LEAD,
+    circumstances,
     flat,
+    format_elements,
     format_fraction,
     format_seconds,
     format_ulp,
-    fraction,
-    grid,
     headline,
     number,
-    precision_grid,
-    shared_reasons,
     subject,
-    summarize,
     wrong,
 )
 
@@ -90,7 +93,7 @@ def _sections(report: Report) -> list[Html]:
             ),
             _section(
                 "Worst error, by mode",
-                "The same numbers, on whichever backend is worst in that mode.",
+                "The same numbers, with the backend that is worst. What did not hold says so.",
                 _heat_map(by_mode, report, name_backend=True),
             ),
         ]
@@ -181,17 +184,20 @@ def _heat_cell(cells: Sequence[Cell], report: Report, name_backend: bool) -> Htm
 
 
 def _label(cells: Sequence[Cell], summary: Summary, name_backend: bool) -> Html:
-    """Say the state in words beside the number: colour alone says nothing to some readers."""
-    words = [str(summary.state)]
+    """Say the state in words beside the number: colour alone says nothing to some readers.
+
+    Beside the name of a backend there is room for one word: a number alone is of what held.
+    """
+    words = [] if name_backend and summary.state is State.HELD else [str(summary.state)]
     missing = summary.counts[State.UNAVAILABLE]
-    if not _ran(summary):
+    if not summary.ran:
         return element("span", element("small", *words), class_="label")
     if name_backend:
         words.append(summary.worst.backend)
     elif missing:
         words.append(f"{missing} unavailable")
     if cells[0].precision != "default":
-        words.append(f"{sum(cell.elements for cell in cells):,} elements")
+        words.append(f"{format_elements(cells)} elements")
     # Each on its own, so that a line breaks between them and not inside.
     smalls = [[" ", element("small", f"{word},")] for word in words[:-1]]
     return element("span", element("b", number(cells)), *smalls, " ", element("small", words[-1]), class_="label")
@@ -204,10 +210,6 @@ def _colour(summary: Summary) -> dict[str, str | bool]:
     # of bits that do not differ there is no more and no less
     share = 0.0 if summary.worst.precision == "reproducible" else min(fraction(summary.worst), 1.0)
     return {"class_": "fill held", "style": f"--share:{share:.0%}"}
-
-
-def _ran(summary: Summary) -> bool:
-    return summary.state in (State.HELD, State.BROKEN)
 
 
 # What a cell opens to
@@ -227,8 +229,7 @@ def _panel(cells: Sequence[Cell], summary: Summary, report: Report) -> Html:
         element("pre", PRECISION_PROMISES.get(first.precision) or report.contracts.get(first.operation, "none")),
         element(
             "p",
-            f"{sum(cell.elements for cell in cells):,} elements checked in "
-            f"{format_seconds(sum(cell.seconds for cell in cells))}",
+            f"{format_elements(cells)} elements checked in {format_seconds(sum(cell.seconds for cell in cells))}",
             class_="muted",
         ),
         class_="panel",
@@ -236,7 +237,7 @@ def _panel(cells: Sequence[Cell], summary: Summary, report: Report) -> Html:
 
 
 def _worst_case(summary: Summary) -> list[Html]:
-    if not _ran(summary):
+    if not summary.ran:
         return []
     worst = summary.worst
     unit = "of the bound" if worst.precision == "default" else "ulp"
@@ -253,8 +254,7 @@ def _breakdown(cells: Sequence[Cell]) -> list[Html]:
     several_devices = len({cell.device for cell in cells if cell.device}) > 1
 
     def row_name(cell: Cell) -> str:
-        mode = f"{cell.mode} ({cell.compiler})" if cell.compiler else cell.mode
-        return ", ".join(part for part in (mode, cell.form, cell.device if several_devices else "") if part)
+        return ", ".join(part for part in (cell.way, cell.form, cell.device if several_devices else "") if part)
 
     rows = grid(cells, row_name, lambda cell: cell.dtype or "any dtype")
     dtypes = columns(dtype for row in rows.values() for dtype in row)
@@ -273,7 +273,7 @@ def _small_cell(cells: Sequence[Cell]) -> Html:
     if not cells:
         return element("td")
     summary = summarize(cells)
-    shown = [number(cells)] if _ran(summary) else []
+    shown = [number(cells)] if summary.ran else []
     word = [] if summary.state is State.HELD else [str(summary.state)]
     return element("td", element("div", " ".join(shown + word), **_colour(summary)))
 
@@ -291,7 +291,7 @@ def _more_broken(broken: Sequence[Cell], shown: Cell) -> list[Html]:
 
 def _reasons(cells: Sequence[Cell]) -> list[Html]:
     found: list[Html] = []
-    for state, heading in ((State.UNAVAILABLE, "Unavailable here"), (State.NOT_APPLICABLE, "Not applicable")):
+    for state, heading in NOT_RUN_HEADINGS.items():
         shared = shared_reasons(cells, state)
         if shared:
             found += [element("h4", heading), _shared_list(shared)]
@@ -392,10 +392,7 @@ def _agreement_cell(agreement: Agreement | None) -> Html:
     )
     panel = element(
         "div",
-        element(
-            "h3",
-            f"{agreement_title(agreement)}, {agreement.dtype}",
-        ),
+        element("h3", f"{agreement.title}, {agreement.dtype}"),
         element("p", f"{agreement.ulp} ulp between {one} and {other}, over {agreement.elements:,} elements."),
         element("pre", agreement.where) if agreement.where else "",
         class_="panel",

@@ -51,6 +51,16 @@ class Group:
         operands = {key: x if key in SHARED else x[kept] for key, x in self.operands.items()}
         return Group(name, operands, tuple([case for case, keep in zip(self.cases, kept, strict=True) if keep]))
 
+    @property
+    def classes(self) -> int:
+        """Number of classes in each row."""
+        return int(self.operands["logits"].shape[-1])
+
+    def cotangent(self, axes: int) -> np.ndarray[Any, Any]:
+        """Return a cotangent of a result with so many axes: with the classes, or without them."""
+        g = self.operands["g"]
+        return g if axes == g.ndim else g[:, 0]
+
 
 @dataclass(frozen=True)
 class Draw:
