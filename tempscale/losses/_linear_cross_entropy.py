@@ -168,8 +168,10 @@ def linear_cross_entropy(
     float16 and bfloat16 are multiplied and summed in float32, and logits are not rounded to 16 bits: what overflows
     float16 there does not here. A logit beyond the range of float32 is infinite.
 
-    Memory is that of a block of logits, 2^19 of them or 512 classes, and of the gradients. Derivatives in forward mode
-    take blocks as well, those of second order hold all logits.
+    Memory is that of a block of logits, 2^19 of them or 512 classes, and of the gradients; TensorFlow has the gradient
+    of the weight twice for a moment. Derivatives in forward mode take blocks as well. All logits are held for
+    derivatives of second order, by `torch.compile` and exporters of PyTorch, by XLA where the number of classes is not
+    known when TensorFlow traces, and by JAX for a derivative around a `jax.vmap`.
 
     The bound is for one example (``reduction="none"``); a sum or mean of N adds (log2(N) + 8) u of the sum of the
     magnitudes. It is for products in full float32: settings such as TensorFloat-32 are beyond it.
