@@ -189,9 +189,9 @@ def linear_cross_entropy(
     >>> hidden = numpy.asarray([[1.0, 2.0], [0.5, -1.0]])
     >>> weight = numpy.asarray([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     >>> float(tempscale.linear_cross_entropy(hidden, weight, [2, 0]).round(4))
-    0.4859
+    0.436
     >>> float(tempscale.cross_entropy(hidden @ weight.T, [2, 0]).round(4))
-    0.4859
+    0.436
     """
     dtype, working, batch = hidden.dtype, working_dtype(hidden), labels
     labels = xp.reshape(labels, (-1, 1))
