@@ -55,7 +55,7 @@ def _elementwise(name: str) -> Any:
     return apply
 
 
-exp, log, log1p, isnan, absolute = (_elementwise(name) for name in ("exp", "log", "log1p", "isnan", "abs"))
+exp, log, log1p, tanh, isnan, absolute = map(_elementwise, ("exp", "log", "log1p", "tanh", "isnan", "abs"))
 
 
 def divide(x: Wide, y: Wide) -> Wide:

@@ -76,6 +76,12 @@ class Term:
         error = self.size * other.error + self.error * other.size
         return Term.rounded(self.value * other.value, self.size * other.size, error)
 
+    def __matmul__(self, other: Term) -> Term:
+        """The product of two matrices, whose terms are added one after another."""
+        size = self.size @ other.size
+        error = self.size @ other.error + self.error @ other.size
+        return Term.rounded(self.value @ other.value, size, error + self.value.shape[-1] * size)
+
     def __neg__(self) -> Term:
         return Term(-self.value, self.size, self.error)
 
@@ -95,6 +101,11 @@ class Term:
     def log1p(self) -> Term:
         """log(1 + x)."""
         return self._of(wide.log1p(self.value), lambda x: 1 / abs(1 + x), FUNCTION)
+
+    def tanh(self) -> Term:
+        """Hyperbolic tangent."""
+        value = wide.tanh(self.value)
+        return self._of(value, lambda x: 1 - as_floats(value) ** 2, FUNCTION)
 
     def _of(self, value: Any, slope: Callable[[Any], Any], own: float) -> Term:
         """A function of this number, with the magnitude of its derivative and an error of its own."""
@@ -157,6 +168,11 @@ class Moving(np.lib.mixins.NDArrayOperatorsMixin):
         """Number of axes."""
         return len(self.shape)
 
+    @property
+    def T(self) -> Moving:  # noqa: N802
+        """The transpose of a matrix."""
+        return self.map(lambda x: x.T)
+
     def held(self) -> Moving:
         """The same numbers, standing still: constants to differentiation."""
         return Moving(self.value, Term.exact(np.zeros_like(self.value.value)))
@@ -196,6 +212,10 @@ def _multiply(x: Moving, y: Moving) -> Moving:
     return Moving(x.value * y.value, x.slope * y.value + x.value * y.slope)
 
 
+def _matmul(x: Moving, y: Moving) -> Moving:
+    return Moving(x.value @ y.value, x.slope @ y.value + x.value @ y.slope)
+
+
 def _divide(x: Moving, y: Moving) -> Moving:
     inverse = y.value.inverse()
     return _multiply(x, Moving(inverse, -(y.slope * (inverse * inverse))))
@@ -213,6 +233,11 @@ def _log(x: Moving) -> Moving:
 def _log1p(x: Moving) -> Moving:
     one = Term.exact(np.ones_like(x.value.value))
     return Moving(x.value.log1p(), (one + x.value).inverse() * x.slope)
+
+
+def _tanh(x: Moving) -> Moving:
+    value, one = x.value.tanh(), Term.exact(np.ones_like(x.value.value))
+    return Moving(value, (one + -(value * value)) * x.slope)
 
 
 def _where(condition: Any, x: Any, y: Any) -> Moving:
@@ -238,6 +263,8 @@ _ARITHMETIC: dict[str, Callable[..., Moving]] = {
     "maximum": lambda x, y: _where(x >= y, x, y),
     "multiply": _multiply,
     "divide": _divide,
+    "matmul": _matmul,
+    "tanh": _tanh,
     "exp": _exp,
     "log": _log,
     "log1p": _log1p,

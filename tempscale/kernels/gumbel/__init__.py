@@ -37,10 +37,8 @@ from tempscale.kernels.gumbel.racing import (
     drawn,
     field_of,
     first_maximum,
-    flat_rows,
     grouped,
     in_blocks,
-    indices,
     no_token,
     of_slots,
     race,
@@ -61,6 +59,7 @@ from tempscale.kernels.gumbel.words import (
     subkeys,
     threefry,
 )
+from tempscale.kernels.indexing import flat_rows, indices
 
 __all__ = [
     "AT_ZERO",

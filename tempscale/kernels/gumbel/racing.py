@@ -15,7 +15,7 @@ from tempscale.backend import Array
 from tempscale.kernels.gumbel.factors import AT_ZERO, factor, scaled
 from tempscale.kernels.gumbel.tables import BLOCK, GROUPS, NOBODY, ONE
 from tempscale.kernels.gumbel.words import group_words, log2_of, noise, signed_words, slot_words, subkeys
-from tempscale.kernels.indexing import entry_at
+from tempscale.kernels.indexing import entry_at, indices
 
 
 @agnostic
@@ -38,21 +38,9 @@ def grouped(x: Array, /, *, xp: Any = INJECTED) -> tuple[Array, ...]:
 
 
 @agnostic
-def indices(x: Array, /, *, axis: int, xp: Any = INJECTED) -> Array:
-    """Return 0, 1, ... as int32, as many as there are entries along an axis."""
-    return xp.arange(x.shape[axis], dtype=backend_of(x).dtype("int32"))
-
-
-@agnostic
 def count_to(x: Array, /, *, count: int, xp: Any = INJECTED) -> Array:
     """Return 0, 1, ... count - 1 as int32, on the device of an array."""
     return xp.arange(count, dtype=backend_of(x).dtype("int32"))
-
-
-@agnostic
-def flat_rows(x: Array, /, *, xp: Any = INJECTED) -> Array:
-    """Return an array as rows of its last axis."""
-    return xp.reshape(x, (-1, x.shape[-1]))
 
 
 @agnostic

@@ -21,6 +21,9 @@ from tempscale.testing.moving import Moving
 
 __all__ = ["Answer", "References"]
 
+VALID = ", valid rows"
+"""How the names of groups of valid rows end."""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -46,13 +49,14 @@ class References:
         self._logits = logits
         self._draw = draw
         self.groups = functools.lru_cache(maxsize=None)(self._make_groups)
+        self.valid = functools.lru_cache(maxsize=None)(self._make_valid)
         self.answer = functools.lru_cache(maxsize=None)(self._compute_answer)
         self.slopes = functools.lru_cache(maxsize=None)(self._compute_slopes)
         self.numpys = functools.lru_cache(maxsize=None)(self._compute_numpys)
 
     def forget(self) -> None:
         """Let go of all that is kept: caches of methods keep their object, and draws are large."""
-        for cache in (self.groups, self.answer, self.slopes, self.numpys):
+        for cache in (self.groups, self.valid, self.answer, self.slopes, self.numpys):
             cache.cache_clear()
 
     def _make_groups(self, dtype: str) -> dict[str, Group]:
@@ -64,9 +68,20 @@ class References:
             return groups(kind)
         return {"your logits": user_group(self._logits, kind)}
 
+    def group(self, subject: Subject, dtype: str, name: str) -> Group:
+        """The group of a name, which may be one of `valid`."""
+        if name.endswith(VALID):
+            return self.valid(subject, dtype, name.removesuffix(VALID))
+        return self.groups(dtype)[name]
+
+    def _make_valid(self, subject: Subject, dtype: str, name: str) -> Group:
+        """A group without the rows that are NaN, which would make the gradient of what all rows share NaN."""
+        value = wide.as_floats(self.answer(subject, dtype, name, None).value)
+        return self.groups(dtype)[name].only(~np.isnan(value), name + VALID)
+
     def _compute_answer(self, subject: Subject, dtype: str, group_name: str, number: float | None) -> Answer:
         """The exact value; with the gradients in closed form under the temperatures of the group."""
-        contract, group = subject.specification.contract, self.groups(dtype)[group_name]
+        contract, group = subject.specification.contract, self.group(subject, dtype, group_name)
         working = working_precision(dtype)
         operands = exact_operands(subject, group, working, number)
         with np.errstate(all="ignore"):
@@ -87,7 +102,7 @@ class References:
         self, subject: Subject, dtype: str, group_name: str, number: float | None
     ) -> dict[str | None, Expected]:
         """The derivatives along a line of the value, under None, and of the gradients."""
-        group, working = self.groups(dtype)[group_name], working_precision(dtype)
+        group, working = self.group(subject, dtype, group_name), working_precision(dtype)
         operands = exact_operands(subject, group, working, number)
         names = directions(subject, group, number)
         for name, v in names.items():
@@ -108,7 +123,7 @@ class References:
     ) -> np.ndarray[Any, Any]:
         """The result in NumPy, eagerly, whose bits all others are to have."""
         step = Step("numpy", "cpu", dtype, "eager", precision=precision)
-        arrays = arrays_of(step, get_backend("numpy"), self.groups(dtype)[group_name], subject)
+        arrays = arrays_of(step, get_backend("numpy"), self.group(subject, dtype, group_name), subject)
         if number is not None:
             arrays["temperature"] = number
         return np.asarray(subject.call(step, arrays))

@@ -71,7 +71,7 @@ class Runner:
             return "its contract has no formulas for gradients"
         if step.mode in DERIVED:
             try:
-                self.references.slopes(subject, step.dtype, self._large_groups(step.dtype)[0].name, None)
+                self.references.slopes(subject, step.dtype, self._to_differentiate(subject, step.dtype)[0].name, None)
             except CannotMoveError as error:
                 return str(error)
         return ""
@@ -141,12 +141,15 @@ class Runner:
         yield self._compare(step, backend, subject, group, result)
 
     def _vmap(self, step: Step, backend: Backend, subject: Subject) -> Iterator[Verdict]:
-        def one_row(*row: Array) -> Array:
-            return subject.call(step, dict(zip(subject.sources, row, strict=True)))
-
         group = next(iter(self.references.groups(step.dtype).values()))
+        arrays = arrays_of(step, backend, group, subject)
+        by_row = [name for name in arrays if name not in subject.shared]
+
+        def one_row(*row: Array) -> Array:
+            return subject.call(step, {**arrays, **dict(zip(by_row, row, strict=True))})
+
         mapped = Mode(step.mode).run(backend, one_row)
-        result = mapped(*arrays_of(step, backend, group, subject).values())
+        result = mapped(*[arrays[name] for name in by_row])
         yield self._compare(step, backend, subject, group, result)
 
     def _compiled(self, step: Step, backend: Backend, subjects: Sequence[Subject]) -> list[list[Verdict]]:
@@ -173,11 +176,16 @@ class Runner:
     def _large_groups(self, dtype: str) -> list[Group]:
         return [group for name, group in self.references.groups(dtype).items() if name not in ("one class", "empty")]
 
+    def _to_differentiate(self, subject: Subject, dtype: str) -> list[Group]:
+        """The large groups, without rows that are NaN if these would make gradients of all rows NaN."""
+        found = self._large_groups(dtype)
+        return [self.references.valid(subject, dtype, group.name) for group in found] if subject.shared else found
+
     def _gradients(self, step: Step, backend: Backend, subjects: Sequence[Subject]) -> list[list[Verdict]]:
         """Gradients of the sum of all results times their cotangents, each subject with operands of its own."""
         verdicts: list[list[Verdict]] = [[] for _ in subjects]
-        for group in self._large_groups(step.dtype):
-            given = [self._operands_and_cotangent(step, backend, subject, group) for subject in subjects]
+        for own in zip(*[self._to_differentiate(subject, step.dtype) for subject in subjects], strict=True):
+            given = [self._operands_and_cotangent(step, backend, s, g) for s, g in zip(subjects, own, strict=True)]
             places = [(k, name) for k, s in enumerate(subjects) for name in s.differentiable]
 
             def results(*arrays: Array, given: Any = given, places: Any = places) -> list[Array]:
@@ -189,7 +197,7 @@ class Runner:
             arrays, cotangents = [given[k][0][name] for k, name in places], [g for _, g in given]
             found = gradients(step, backend, results, arrays, cotangents)
             for (k, name), gradient in zip(places, found, strict=True):
-                verdicts[k].append(self._compare_gradient(step, backend, subjects[k], group, name, gradient))
+                verdicts[k].append(self._compare_gradient(step, backend, subjects[k], own[k], name, gradient))
         return verdicts
 
     def _operands_and_cotangent(
@@ -212,7 +220,7 @@ class Runner:
 
     def _lines(self, step: Step, subject: Subject) -> Iterator[tuple[Group, float | None]]:
         """The groups, and the first of them once more with a number as temperature."""
-        found = self._large_groups(step.dtype)
+        found = self._to_differentiate(subject, step.dtype)
         yield from [(group, None) for group in (found[:1] if self.selection.quick else found)]
         if subject.specification.takes_temperature:
             yield found[0], NUMBERS[0]
@@ -262,8 +270,8 @@ class Runner:
     ) -> Verdict:
         answer = self.references.answer(subject, step.dtype, group.name, None)
         expected = answer.gradients[name]
-        known = _rows_with_gradient(wide.as_floats(answer.value), wide.as_floats(expected.value))
-        cases = [f"d/d{name}, {case}" for case in group.cases]
+        known = _rows_with_gradient(subject, name, wide.as_floats(answer.value), wide.as_floats(expected.value))
+        cases = _places(f"d/d{name}, ", subject, name, group.cases, len(known))
         dtype = group.operands[subject.sources[name]].dtype.name
         return judge(step, backend, gradient, expected, dtype=dtype, names=cases, known=known)
 
@@ -283,10 +291,10 @@ class Runner:
         value = wide.as_floats(self.references.answer(subject, step.dtype, group.name, number).value)
         if name is None:  # what is infinite does not move: its derivative is whatever is finite
             expected = replace(expected, bound=np.where(np.isinf(value), np.inf, expected.bound))
-        known = _rows_with_gradient(value, expected.value)
+        known = _rows_with_gradient(subject, name, value, expected.value)
         dtype = step.dtype if name is None else group.operands[subject.sources[name]].dtype.name
         of = "along a line, " if name is None else f"d/d{name}, {way}, "
-        cases = [of + case for case in _cases(group, number)]
+        cases = _places(of, subject, name, _cases(group, number), len(known))
         return judge(step, backend, result, expected, dtype=dtype, names=cases, known=known)
 
 
@@ -298,8 +306,18 @@ def _in_turn(subjects: Sequence[Subject], turn: int) -> list[Subject]:
     return [found[turn % len(found)] for found in variants.values()]
 
 
-def _rows_with_gradient(value: Any, gradient: Any) -> Any:
-    """Rows to compare: not those whose value is NaN, nor those whose value is infinite and the gradient undefined."""
+def _places(of: str, subject: Subject, name: str | None, cases: Sequence[str], count: int) -> list[str]:
+    """Name the entries of a derivative: by their cases, unless it is that of an argument that all rows share."""
+    return [of + place for place in (map(str, range(count)) if name in subject.shared else cases)]
+
+
+def _rows_with_gradient(subject: Subject, name: str | None, value: Any, gradient: Any) -> Any:
+    """Rows to compare: not those whose value is NaN, nor those whose value is infinite and the gradient undefined.
+
+    Of an argument that all rows share everything is compared.
+    """
+    if name in subject.shared:
+        return np.ones(gradient.shape, bool)
     rows = (len(gradient), *(1,) * (gradient.ndim - 1))
     value, gradient = value.reshape(len(value), -1), gradient.reshape(len(value), -1)
     undefined = np.isinf(value).any(-1) & np.isnan(gradient).any(-1)
