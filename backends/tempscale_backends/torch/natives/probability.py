@@ -35,9 +35,11 @@ from tempscale_backends.torch.rows import (
     Named,
     eager,
     exp,
+    has_masked,
     in_place,
     of_body,
     of_rule,
+    others_of,
     scaled,
 )
 from tempscale_backends.torch.tensors import is_differentiated
@@ -76,7 +78,7 @@ def _minus_row(x: Array, row: Array) -> Array:
 
 def _eager(
     operation: Operation[..., Any],
-    to_z: Callable[[Named, Block], Array],
+    to_z: Callable[[Named, Block, Array, Array | None, list[Array]], Array],
     small: Callable[..., Array],
     *,
     keeps_result: bool = False,
@@ -160,17 +162,15 @@ def _small_log_softmax(x: Array, temperature: float, axis: int) -> Array:
     return torch.log_softmax(x.double().mul_(1.0 / temperature), axis).to(x.dtype)
 
 
-def _softmax_to_z(named: Named, block: Block) -> Array:
-    p = block.result
+def _softmax_to_z(named: Named, block: Block, g: Array, p: Array | None, kept: list[Array]) -> Array:
     if p is None:
         p = _softmax(block.x, block.temperature, 1, block.out, block.spare)
-    mean = torch.mul(p, block.g, out=block.spare).sum(1, keepdim=True)
-    return torch.mul(torch.sub(block.g, mean, out=block.spare), p, out=block.out)
+    mean = torch.mul(p, g, out=block.spare).sum(1, keepdim=True)
+    return torch.mul(torch.sub(g, mean, out=block.spare), p, out=block.out)
 
 
-def _log_softmax_to_z(named: Named, block: Block) -> Array:
-    g = block.g
-    if not block.x.is_cpu or block.x.amin() == -math.inf:  # to look is faster than to select
+def _log_softmax_to_z(named: Named, block: Block, g: Array, p: Array | None, kept: list[Array]) -> Array:
+    if has_masked(block.x):
         g = torch.where(block.x == -math.inf, 0.0, g)
     p = _softmax(block.x, block.temperature, 1, block.out, block.spare)
     return torch.addcmul(g, p, g.sum(1, keepdim=True), value=-1.0, out=p)
@@ -187,10 +187,7 @@ def _softmax(x: Array, temperature: Any, axis: int, out: Array | None, spare: Ar
 def _log_softmax(x: Array, temperature: Any, axis: int, out: Array | None, spare: Array | None) -> Array:
     z = torch.sub(x, torch.amax(x, axis, keepdim=True), out=out)
     e = exp(z, temperature, spare)
-    # all but one maximum: the fractions below 1, and the ones but one
-    others = torch.frac(e).sum(axis, keepdim=True)
-    others += e.floor_().sum(axis, keepdim=True).sub_(1.0)
-    return scaled(z, temperature, z).sub_(others.log1p_())
+    return scaled(z, temperature, z).sub_(others_of(e, axis).log1p_())
 
 
 # Functions with one value per row
