@@ -124,13 +124,12 @@ def blocks_of_logits(named: Named, found: Array | None = None, *, keeps_x: bool 
     if isinstance(temperature, torch.Tensor) and temperature.ndim:
         temperature = as_rows(temperature, logits, axis)
     step = max(1, BLOCK // rows.shape[1])
-    own = half or found is None
-    shape = (1 + own, min(step, len(rows)), rows.shape[1])
+    shape = (1 + (found is None or half), min(step, len(rows)), rows.shape[1])
     memory = torch.empty(shape, dtype=working_dtype(logits), device=rows.device)
     for start in range(0, len(rows), step):
         here = slice(start, start + step)
         x = rows[here]
-        out = memory[1, : len(x)] if own else found[here]
+        out = memory[1, : len(x)] if found is None or half else found[here]
         if half:
             x = x.float() if keeps_x else out.copy_(x)
         if masks is not None:

@@ -8,9 +8,11 @@ from typing import Any
 import array_api_compat.torch as xp
 import torch
 
+from tempscale import cross_entropy
 from tempscale.backend import Array
 from tempscale.kernels.example_losses import losses_of_examples
 from tempscale.kernels.indexing import class_index
+from tempscale_backends.torch.natives.probability import is_small, over_temperature, without_gradients_at_masked
 from tempscale_backends.torch.rows import (
     Block,
     Kernel,
@@ -28,6 +30,7 @@ from tempscale_backends.torch.rows import (
     scaled,
     working_dtype,
 )
+from tempscale_backends.torch.tensors import is_plain
 
 _NAMES = ("logits", "labels")
 _RULE = losses_of_examples.body.derivatives.gradient  # type: ignore[attr-defined]
@@ -39,6 +42,38 @@ def _losses_of_examples(logits: Array, labels: Array, **options: Any) -> Array:
     simple = not labels.dtype.is_floating_point and options["class_weights"] is None
     kernel = _OF_CLASSES if simple else _OF_ANY
     return eager(kernel, named, lambda: losses_of_examples.body(logits, labels, xp=xp, **options))
+
+
+@cross_entropy.native("torch")
+def _cross_entropy(logits: Array, labels: Array, **options: Any) -> Array:
+    loss = _small(logits, labels, **options)
+    return cross_entropy.body(logits, labels, xp=xp, **options) if loss is None else loss
+
+
+def _small(
+    logits: Array,
+    labels: Array,
+    *,
+    temperature: Any,
+    label_smoothing: Any,
+    class_weights: Array | None,
+    ignore_index: Array | None,
+    reduction: str,
+    axis: int,
+) -> Array | None:
+    """Return the loss of PyTorch itself in float64, where the number of calls decides, if it is the same."""
+    if torch.compiler.is_compiling() or not is_small(logits, temperature) or not is_plain(logits, labels):
+        return None
+    usual = logits.ndim == 2 and axis == 1 and class_weights is None and ignore_index is None and logits.numel()
+    if not usual or labels.dtype.is_floating_point or (label_smoothing is not None and not label_smoothing.rest):
+        return None
+    index = labels.long()
+    first, last = index.aminmax()
+    if first < 0 or last >= logits.shape[1]:
+        return None
+    z = without_gradients_at_masked(over_temperature(logits, temperature))
+    share = 0.0 if label_smoothing is None else label_smoothing.share
+    return torch.nn.functional.cross_entropy(z, index, label_smoothing=share, reduction=reduction).to(logits.dtype)
 
 
 def _value(named: Named) -> tuple[Array, tuple[Array, ...]]:

@@ -42,7 +42,7 @@ from tempscale_backends.torch.rows import (
     others_of,
     scaled,
 )
-from tempscale_backends.torch.tensors import is_differentiated
+from tempscale_backends.torch.tensors import is_differentiated, is_plain
 
 SMALL = 2048
 """Entries of an array for which the number of calls decides how long it takes."""
@@ -91,6 +91,8 @@ def _eager(
             body = functools.partial(operation.body, temperature=temperature, axis=axis, where=where, xp=xp)
             if torch.compiler.is_compiling() or is_limit(temperature):
                 return body(logits)
+            if where is None and is_small(logits, temperature) and is_plain(logits):
+                return small(logits, temperature, axis)
             if is_differentiated(logits, temperature):
                 named = {"logits": logits, "temperature": temperature, "axis": axis, "where": where}
                 return eager(kernel, named, lambda: body(logits))
@@ -99,8 +101,6 @@ def _eager(
                 return _by_blocks(run, logits, temperature, where)
             if where is not None:
                 logits = torch.where(where, logits, -math.inf)
-            if is_small(logits, temperature):
-                return small(logits, temperature, axis)
             # `widen` and `cast` without their look-ups, which would take a third of the time of a small call
             result = run(logits.float() if dtype in HALF else logits, temperature, axis, None, None)
             return result if result.dtype == dtype else result.to(dtype)
@@ -146,20 +146,27 @@ def _by_blocks(run: Callable[..., Array], logits: Array, temperature: Any, where
 
 def is_small(logits: Array, temperature: Any) -> bool:
     """Whether float64 is as fast as any other way, and wide enough: x / T cannot overflow there."""
-    return logits.numel() <= SMALL and logits.is_cpu and isinstance(temperature, float) and temperature > 1e-200
+    few = logits.numel() <= SMALL and logits.dtype != torch.float64
+    return few and logits.is_cpu and isinstance(temperature, float) and temperature > 1e-200
 
 
 def _small_softmax(x: Array, temperature: float, axis: int) -> Array:
     """In float64, where logits need no care: x / T errs by at most 2^-53 |x| / T, and two x differ by 2^-24 |x|."""
-    if x.dtype == torch.float64:
-        return _softmax(x, temperature, axis, None, None)
-    return torch.softmax(x.double().mul_(1.0 / temperature), axis).to(x.dtype)
+    return torch.softmax(over_temperature(x, temperature), axis).to(x.dtype)
+
+
+def over_temperature(x: Array, temperature: float) -> Array:
+    """Return x / T in float64."""
+    return x.double() if temperature == 1.0 else x.double() * (1.0 / temperature)
 
 
 def _small_log_softmax(x: Array, temperature: float, axis: int) -> Array:
-    if x.dtype == torch.float64:
-        return _log_softmax(x, temperature, axis, None, None)
-    return torch.log_softmax(x.double().mul_(1.0 / temperature), axis).to(x.dtype)
+    return torch.log_softmax(without_gradients_at_masked(over_temperature(x, temperature)), axis).to(x.dtype)
+
+
+def without_gradients_at_masked(z: Array) -> Array:
+    """Return z with constants in place of -inf."""
+    return z.masked_fill(z == -math.inf, -math.inf) if z.requires_grad and has_masked(z) else z
 
 
 def _softmax_to_z(named: Named, block: Block, g: Array, p: Array | None, kept: list[Array]) -> Array:
