@@ -84,8 +84,8 @@ class _Differentiated(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> Any:
-        call, count = ctx.call, len(ctx.call.names)
-        tensors, result, kept = ctx.saved_tensors[:count], ctx.saved_tensors[count], ctx.saved_tensors[count + 1 :]
+        call, count, saved = ctx.call, len(ctx.call.names), ctx.saved_tensors  # which a checkpoint gives out once
+        tensors, result, kept = saved[:count], saved[count], saved[count + 1 :]
         needs = [name for name, needed in zip(call.names, ctx.needs_input_grad[1:], strict=True) if needed]
         if torch.is_grad_enabled() or not is_plain(g):
             found = call.by_rule(tensors, result, g)
