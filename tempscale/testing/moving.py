@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from tempscale._reference import wide
-from tempscale._reference.wide import narrow
+from tempscale._reference.wide import as_floats
 
 __all__ = ["CannotMoveError", "Moving", "Term"]
 
@@ -51,7 +51,7 @@ class Term:
     def exact(cls, value: Any) -> Term:
         """A number that is given."""
         value = np.asarray(value)
-        size = np.where(_finite(value), abs(narrow(value)), 0)
+        size = np.where(_finite(value), abs(as_floats(value)), 0)
         return cls(value, size, np.zeros_like(size))
 
     @classmethod
@@ -70,7 +70,7 @@ class Term:
         value = self.value + other.value
         error = self.error + other.error
         # a difference of exact numbers is one term: nothing can have cancelled
-        return Term.rounded(value, np.where(error == 0, abs(narrow(value)), self.size + other.size), error)
+        return Term.rounded(value, np.where(error == 0, abs(as_floats(value)), self.size + other.size), error)
 
     def __mul__(self, other: Term) -> Term:
         error = self.size * other.error + self.error * other.size
@@ -86,7 +86,7 @@ class Term:
     def exp(self) -> Term:
         """e^x; 1 exactly at 0."""
         value = wide.exp(self.value)
-        return Term.exact(value).where(self.value == 0, self._of(value, lambda x: narrow(value), FUNCTION))
+        return Term.exact(value).where(self.value == 0, self._of(value, lambda x: as_floats(value), FUNCTION))
 
     def log(self) -> Term:
         """Natural logarithm."""
@@ -98,8 +98,8 @@ class Term:
 
     def _of(self, value: Any, slope: Callable[[Any], Any], own: float) -> Term:
         """A function of this number, with the magnitude of its derivative and an error of its own."""
-        size = np.where(_finite(value), abs(narrow(value)), 0)
-        error = np.where(self.error > 0, slope(narrow(self.value)) * self.error, 0)
+        size = np.where(_finite(value), abs(as_floats(value)), 0)
+        error = np.where(self.error > 0, slope(as_floats(self.value)) * self.error, 0)
         return Term.rounded(value, size, error + own * size)
 
     def sum(self, n: int) -> Term:

@@ -14,7 +14,7 @@ import tempscale
 
 CORE = Path(tempscale.__file__).parent
 BACKENDS = Path(tempscale_backends.__file__).parent
-FRAMEWORKS = {"torch", "tensorflow", "jax", "jaxlib", "keras", "array_api_compat"}
+FRAMEWORKS = {"torch", "tensorflow", "jax", "jaxlib", "keras", "flax", "optax", "PIL", "array_api_compat"}
 OWN = {
     "numpy": {"ml_dtypes", "autograd", "numba"},
     "torch": {"torch", "array_api_compat", "ml_dtypes"},
@@ -57,6 +57,7 @@ ROOMS = (  # each may import what is in its own line, or above
     ("losses", "decoding"),
     ("__init__",),
     ("reporting",),
+    ("facts",),
     ("testing",),
     ("cli",),
 )
@@ -81,6 +82,12 @@ def members(file):
 def test_imports_within_the_library_go_down_only(file):
     here = "tempscale." + file.relative_to(CORE).with_suffix("").parts[0]
     assert [module for module in members(file) if floor(module) > floor(here)] == []
+
+
+def test_facts_reach_the_frameworks_through_one_door_only():
+    """Facts are about the frameworks themselves: they are handed their modules, and import none."""
+    doors = [file.name for file in sources(CORE / "facts") if "import_module(" in file.read_text(encoding="utf-8")]
+    assert doors == ["libraries.py"]
 
 
 def test_reporting_knows_no_topic():

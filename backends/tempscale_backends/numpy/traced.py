@@ -121,9 +121,14 @@ def vjp(fn: ArrayFunction, arrays: Sequence[Array], cotangent: Array) -> tuple[A
 def jvp(fn: ArrayFunction, arrays: Sequence[Array], tangents: Sequence[Array]) -> Array:
     """`Backend.jvp`."""
     with _quietly():
-        result, tangent = make_jvp(lambda inputs: fn(*inputs), tuple(arrays))(tuple(tangents))
+        result, tangent = make_jvp(lambda inputs: fn(*inputs), _plain(arrays))(_plain(tangents))
     # autograd's rules widen, as that of `where` does, which has zeros of float64
     return tangent if tangent.dtype == result.dtype else traced_namespace.astype(tangent, result.dtype)[()]
+
+
+def _plain(arrays: Sequence[Array]) -> tuple[Array, ...]:
+    """Arrays of NumPy's own type, which is the only one that autograd knows: a memory-mapped one is of another."""
+    return tuple([x.view(np.ndarray) if isinstance(x, np.ndarray) else x for x in arrays])
 
 
 @contextlib.contextmanager
@@ -175,7 +180,7 @@ def _accurate_sum(x: Array, *, axis: int) -> Array:
 
 def _make_vjp(fn: Callable[[Any], Array], arrays: Sequence[Array]) -> tuple[Array, Callable[[Array], Any]]:
     with _quietly():
-        backward, result = make_vjp(fn, tuple(arrays))
+        backward, result = make_vjp(fn, _plain(arrays))
 
     def quiet(g: Array) -> Any:
         with np.errstate(all="ignore"):

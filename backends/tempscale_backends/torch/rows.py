@@ -15,7 +15,7 @@ import torch
 
 from tempscale.backend import Array
 from tempscale.kernels import LARGEST, SMALLEST_NORMAL, Operation
-from tempscale.kernels.reductions import sum_to_row
+from tempscale.kernels.reductions import accurate_sum, sum_to_row
 from tempscale.kernels.temperature import is_limit, reciprocal
 from tempscale_backends.torch.tensors import has_tangent, is_differentiated, is_plain
 
@@ -274,7 +274,7 @@ def _rate(temperature: Any, like: Array) -> Any:
 def _along_z(block: Block, to_z: Array) -> Array:
     """Return sum(z * gradient) of each row, where an entry at -inf does not move."""
     z = scaled(block.x - block.x.amax(1, keepdim=True), block.temperature)
-    return z.masked_fill_(z == -math.inf, 0.0).mul_(to_z).sum(1, keepdim=True)
+    return accurate_sum(z.masked_fill_(z == -math.inf, 0.0).mul_(to_z), axis=1)
 
 
 def _to_temperature(of_rows: Array, temperature: Array, logits: Array, axis: int) -> Array:
@@ -335,7 +335,7 @@ def has_masked(x: Array) -> bool:
 
 def others_of(e: Array, axis: int = 1) -> Array:
     """Return the sum of exp(z) over all but one maximum, accurate where one entry dominates; `e` is overwritten."""
-    others = torch.frac(e).sum(axis, keepdim=True)  # the fractions below 1, and the ones but one
+    others = accurate_sum(torch.frac(e), axis=axis)  # the fractions below 1, and the ones but one
     others += e.floor_().sum(axis, keepdim=True).sub_(1.0)
     return others
 

@@ -127,7 +127,7 @@ def weights(entries: Array, best: Array, numbers: Shifts, c: Any, xp: Any) -> Ar
     return xp.sum(w, axis=1, dtype=w.dtype)
 
 
-def prepared(parts: tuple[Array, ...], numbers: Shifts | None, c: Any, xp: Any) -> Field:
+def field_of(parts: tuple[Array, ...], numbers: Shifts | None, c: Any, xp: Any) -> Field:
     """Return what does not depend on the draw."""
     # by a comparison, because a maximum that is compiled can lose a NaN, and some cannot make an integer of one
     parts = tuple([xp.where(entries < math.inf, entries, math.inf) for entries in parts])
@@ -180,18 +180,18 @@ Race = Callable[[Field, tuple[Array, Array], Array, Array, Any], Array]
 class Stages(NamedTuple):
     """What is done before a draw and for it: the functions of these names here, or others that do the same."""
 
-    prepared: Callable[[tuple[Array, ...], Shifts | None, Any, Any], Field]
+    field_of: Callable[[tuple[Array, ...], Shifts | None, Any, Any], Field]
     race: Race
 
 
-STAGES = Stages(prepared, race)
+STAGES = Stages(field_of, race)
 
 
 def drawn(
     x: Array, key: tuple[Array, Array], c: Any, draws: Array, rows: Array, xp: Any, stages: Stages = STAGES
 ) -> Array:
     """Return the tokens of rows of logits at a factor c of their differences, (rows, draws), as int32."""
-    field = stages.prepared(grouped(x), shifts(x), c, xp)
+    field = stages.field_of(grouped(x), shifts(x), c, xp)
     return xp.where(field.is_wrong, -1, stages.race(field, key, draws, rows, xp))
 
 

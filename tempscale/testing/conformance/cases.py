@@ -42,6 +42,16 @@ class Group:
     operands: dict[str, np.ndarray[Any, Any]] = field(repr=False)
     cases: tuple[str, ...] = field(repr=False)
 
+    @property
+    def classes(self) -> int:
+        """Number of classes in each row."""
+        return int(self.operands["logits"].shape[-1])
+
+    def cotangent(self, axes: int) -> np.ndarray[Any, Any]:
+        """Return a cotangent of a result with so many axes: with the classes, or without them."""
+        g = self.operands["g"]
+        return g if axes == g.ndim else g[:, 0]
+
 
 @dataclass(frozen=True)
 class Draw:

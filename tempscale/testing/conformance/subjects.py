@@ -12,8 +12,9 @@ from typing import Any, get_args, get_type_hints
 from tempscale._core.operation import Operation
 from tempscale.backend import Array
 from tempscale.contracts import Specification
+from tempscale.reporting.report import OTHER_PRECISIONS
 from tempscale.testing.conformance.cases import GENERAL, NAMED
-from tempscale.testing.conformance.plan import PRECISIONS, Step
+from tempscale.testing.conformance.plan import Step
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Subject:
             return ()
         with contextlib.suppress(NameError):  # what can be told to a type checker only
             named = get_args(get_type_hints(self.operation.body)["precision"])
-            return tuple(precision for precision in PRECISIONS if precision in named)
+            return tuple(precision for precision in OTHER_PRECISIONS if precision in named)
         return ()
 
     def call(self, step: Step, arrays: Mapping[str, Array], **options: Any) -> Array:
@@ -77,6 +78,11 @@ class Subject:
             given["precision"] = step.precision
         fn = self.operation if step.form == "public" else self.operation.call_body
         return fn(*operands, **given, **options)
+
+    def reference(self, operands: Mapping[str, Any]) -> dict[str, Any]:
+        """Run the reference on operands by argument, in its precision."""
+        options = {key: value for key, value in self.options.items() if key not in ("labels_as", "reduction")}
+        return self.specification.reference(*operands.values(), **options)
 
     @property
     def key(self) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from tempscale import cross_entropy
 from tempscale.backend import Array
 from tempscale.kernels.example_losses import losses_of_examples
 from tempscale.kernels.indexing import class_index
+from tempscale.kernels.reductions import accurate_sum
 from tempscale_backends.torch.natives.probability import is_small, over_temperature, without_gradients_at_masked
 from tempscale_backends.torch.rows import (
     Block,
@@ -91,7 +92,7 @@ def _value(named: Named) -> tuple[Array, tuple[Array, ...]]:
         log_total = others.log1p_()
         loss[here] = log_total - scaled(z.gather(1, index[here]), block.temperature)
         if smoothing is not None:
-            every = log_total - scaled(z, block.temperature, z).sum(1, keepdim=True) / z.shape[1]
+            every = log_total - accurate_sum(scaled(z, block.temperature, z), axis=1) / z.shape[1]
             loss[here] = smoothing.share * every + (smoothing.rest * loss[here] if smoothing.rest else 0.0)
     loss.masked_fill_(~counts, math.nan)
     if ignored is not None:
@@ -114,7 +115,7 @@ def _to_z(named: Named, block: Block, g: Array, p: Array | None, kept: list[Arra
         each = g * (smoothing.share / x.shape[1])
         if has_masked(x):
             each = torch.where(x == -math.inf, 0.0, each)
-            mass = at_label + each.sum(1, keepdim=True)
+            mass = at_label + accurate_sum(each, axis=1)
         else:
             mass = at_label + g * smoothing.share
     to_z = exp(torch.sub(x, m, out=block.out), block.temperature, block.out).mul_(share * mass)

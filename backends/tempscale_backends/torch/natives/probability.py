@@ -19,10 +19,13 @@ from tempscale.backend import Array
 from tempscale.kernels import Operation
 from tempscale.kernels.indexing import entry_at
 from tempscale.kernels.reductions import (
+    SHORT,
     accurate_sum,
     minus_row,
     minus_row_accurately,
     split_sum,
+    sum_in_float64,
+    sum_of_halves,
     times_row,
     times_row_accurately,
 )
@@ -42,7 +45,7 @@ from tempscale_backends.torch.rows import (
     others_of,
     scaled,
 )
-from tempscale_backends.torch.tensors import is_differentiated, is_plain
+from tempscale_backends.torch.tensors import is_differentiated, is_jit_traced, is_plain
 
 SMALL = 2048
 """Entries of an array for which the number of calls decides how long it takes."""
@@ -58,12 +61,15 @@ def _entry_at(x: Array, index: Array, *, axis: int) -> Array:
 
 @accurate_sum.native("torch")
 def _accurate_sum(x: Array, *, axis: int) -> Array:
-    # Eager sums are blocked and fine. Inductor adds a row one vector after another.
-    if not torch.compiler.is_compiling():
-        return torch.sum(x, axis, keepdim=True)
+    # Inductor adds a row one vector after another, eager PyTorch up to 64 vectors.
+    compiling = torch.compiler.is_compiling()
     if x.dtype == torch.float64:
-        return split_sum(x, axis, xp)
-    return torch.sum(x, axis, keepdim=True, dtype=torch.float64).to(x.dtype)
+        return split_sum(x, axis, xp) if compiling else sum_of_halves(x, axis, xp)
+    if x.device.type == "mps":  # has no float64
+        return sum_of_halves(x, axis, xp)
+    if compiling or is_jit_traced() or x.shape[axis] < SHORT:
+        return torch.sum(x, axis, keepdim=True, dtype=torch.float64).to(x.dtype)
+    return sum_in_float64(x, axis, xp)
 
 
 @times_row.native("torch")
@@ -172,7 +178,7 @@ def without_gradients_at_masked(z: Array) -> Array:
 def _softmax_to_z(named: Named, block: Block, g: Array, p: Array | None, kept: list[Array]) -> Array:
     if p is None:
         p = _softmax(block.x, block.temperature, 1, block.out, block.spare)
-    mean = torch.mul(p, g, out=block.spare).sum(1, keepdim=True)
+    mean = _accurate_sum(torch.mul(p, g, out=block.spare), axis=1)
     return torch.mul(torch.sub(g, mean, out=block.spare), p, out=block.out)
 
 
@@ -180,14 +186,14 @@ def _log_softmax_to_z(named: Named, block: Block, g: Array, p: Array | None, kep
     if has_masked(block.x):
         g = torch.where(block.x == -math.inf, 0.0, g)
     p = _softmax(block.x, block.temperature, 1, block.out, block.spare)
-    return torch.addcmul(g, p, g.sum(1, keepdim=True), value=-1.0, out=p)
+    return torch.addcmul(g, p, _accurate_sum(g, axis=1), value=-1.0, out=p)
 
 
 @_eager(softmax, _softmax_to_z, _small_softmax, keeps_result=True)
 def _softmax(x: Array, temperature: Any, axis: int, out: Array | None, spare: Array | None) -> Array:
     z = torch.sub(x, torch.amax(x, axis, keepdim=True), out=out)
     e = exp(z, temperature, z)
-    return e.mul_(e.sum(axis, keepdim=True).reciprocal_())
+    return e.mul_(_accurate_sum(e, axis=axis).reciprocal_())
 
 
 @_eager(log_softmax, _log_softmax_to_z, _small_log_softmax)
