@@ -5,24 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.eager import record
-from tensorflow.python.ops import control_flow_util
 
 from tempscale import linear_cross_entropy
 from tempscale.backend import Array
 from tempscale.kernels import linear
 from tempscale.kernels.indexing import axis_size, shaped_as
 from tempscale.kernels.linear import Arrays, Step
-from tempscale_backends.tensorflow import namespace
-from tempscale_backends.tensorflow.natives.probability import _as_graph
+from tempscale_backends.tensorflow import internals, namespace
+from tempscale_backends.tensorflow.natives.probability import as_graph
 
-_in_graph = _as_graph(linear_cross_entropy.body)
+_in_graph = as_graph(linear_cross_entropy.body)
 
 
 @linear_cross_entropy.native("tensorflow")
 def _linear_cross_entropy(*arrays: Array, **options: Any) -> Array:
     # of a graph TensorFlow takes forward mode by way of second derivatives, which it does not find in a loop
-    if tf.executing_eagerly() and record.could_possibly_record():
+    if tf.executing_eagerly() and internals.differentiates():
         return linear_cross_entropy.body(*arrays, xp=namespace, **options)
     return _in_graph(*arrays, **options)
 
@@ -53,7 +51,7 @@ def _words(numbers: list[Any]) -> Any:
 @linear.over_blocks.native("tensorflow")
 def _over_blocks(arrays: Arrays, carry: Arrays, *, step: Step, size: Any) -> tuple[Arrays, Arrays]:
     known = arrays[1].shape[0]
-    if known is None and (tf.executing_eagerly() or _in_xla()):  # XLA wants the size of every block
+    if known is None and (tf.executing_eagerly() or internals.in_xla()):  # XLA wants the size of every block
         return step(arrays, carry, 0, tf.shape(arrays[1], tf.int64)[0])
     if known is not None and (known == size or tf.executing_eagerly()):
         return linear.over_blocks.body(arrays, carry, step=step, size=size, xp=namespace)  # type: ignore[no-any-return]
@@ -90,7 +88,3 @@ def _unstacked(x: Array) -> Array:
     """Join the first two axes."""
     found = tf.reshape(x, tf.concat([[-1], tf.shape(x)[2:]], 0))
     return tf.ensure_shape(found, [None, *x.shape[2:]])
-
-
-def _in_xla() -> bool:
-    return bool(control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()))

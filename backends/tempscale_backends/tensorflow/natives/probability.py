@@ -97,7 +97,7 @@ def _sum_to_row(x: Array, row: Array) -> Array:
     return tf.reshape(tf.reduce_sum(x, over, keepdims=True), tf.shape(row))
 
 
-def _as_graph(body: Callable[..., Array]) -> Callable[..., Array]:
+def as_graph(body: Callable[..., Array]) -> Callable[..., Array]:
     """Run a body as a graph when called eagerly, traced once per set of options, ranks and shape.
 
     `reduce_retracing` has TensorFlow trace a dimension as unknown once it has seen two values of it. It would do
@@ -160,4 +160,4 @@ def _by_blocks(body: Callable[..., Array]) -> Callable[..., Array]:
 BODIES = {operation: _by_blocks(operation.body) for operation in (softmax, log_softmax)}
 
 for _operation in OPERATIONS.values():
-    _operation.native("tensorflow")(_as_graph(BODIES.get(_operation, _operation.body)))
+    _operation.native("tensorflow")(as_graph(BODIES.get(_operation, _operation.body)))
