@@ -252,9 +252,8 @@ def _worth_a_row(place: Place, places: list[Place]) -> bool:
     if not (place.arriving or place is places[-1]) or place.verdict != "same":
         return True
     values = place.reference.ravel()
-    earlier = (other.reference for other in places if other is not place)
-    passed = [places[0].reference, *earlier]
-    return place is places[-1] or not any(x.size == values.size and np.array_equal(x.ravel(), values) for x in passed)
+    given = (x for other in places if other is not place for x in (other.a.taken[:1] + other.a.given[:1]))
+    return not any(x.size == values.size and np.array_equal(x.ravel(), values) for x in given if x is not place.reference)
 
 
 def _layer_pair(place: Place) -> LayerPair:

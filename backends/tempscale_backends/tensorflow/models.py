@@ -211,19 +211,25 @@ class KerasReader(ModelReader):
         return [_to_numpy(x) for x in keras.tree.flatten(result) if keras.ops.is_tensor(x)]
 
     def _run(self, around: Around, args: Any, kwargs: Any) -> Any:
+        if not self.model.built:  # its first call is a symbolic one
+            self.model(*args, **kwargs)
         with ExitStack() as stack:
-            for layer in self._modules():
-                stack.callback(self._stand_around(layer, self._name(layer), around))
+            for name, layer in self._modules().items():
+                stack.callback(self._stand_around(layer, name, around))
             return self.model(*args, **kwargs)
 
-    def _modules(self) -> list[Any]:
-        return [*{id(layer): layer for layer in self.model._flatten_layers()}.values()]
+    def _modules(self) -> dict[str, Any]:
+        """Return the model and all layers in it by their path, each once."""
+        found: dict[int, tuple[str, Any]] = {id(self.model): ("", self.model)}
 
-    def _name(self, layer: Any) -> str:
-        if layer is self.model:
-            return ""
-        path = str(layer.path or layer.name)
-        return path.removeprefix(f"{self.model.name}/")
+        def visit(module: Any, path: str) -> None:
+            for layer in module._flatten_layers(include_self=False, recursive=False):
+                if id(layer) not in found:
+                    found[id(layer)] = f"{path}{layer.name}", layer
+                    visit(layer, f"{path}{layer.name}/")
+
+        visit(self.model, "")
+        return dict(found.values())
 
     @staticmethod
     def _tensor(x: Any) -> Any:
@@ -276,5 +282,5 @@ class KerasReader(ModelReader):
                 variable.assign(value)
 
     def channels_first(self) -> bool | None:
-        found = [_KerasLayer(layer, "").channels_first for layer in self._modules()]
+        found = [_KerasLayer(layer, "").channels_first for layer in self._modules().values()]
         return next((first for first in found if first is not None), None)

@@ -71,12 +71,13 @@ def _to_numpy(x: torch.Tensor) -> np.ndarray[Any, Any]:
 
 
 def _to_torch(x: np.ndarray[Any, Any], like: torch.Tensor) -> torch.Tensor:
-    """Return `x` on the device of `like` and, if it is a float, in its dtype."""
+    """Return `x` on the device of `like` and, if both are floats, in its dtype."""
     if x.dtype == ml_dtypes.bfloat16:
         made = torch.from_numpy(x.view(np.int16).copy()).view(torch.bfloat16)
     else:
         made = torch.from_numpy(np.array(x))
-    return made.to(like.device, like.dtype if like.is_floating_point() else made.dtype)
+    both = made.is_floating_point() and like.is_floating_point()
+    return made.to(like.device, like.dtype if both else made.dtype)
 
 
 def _to_neutral(kernel: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
