@@ -59,14 +59,14 @@ def _likeness(a: Record, b: Record) -> float:
 
 
 def _agreement(a: Record, b: Record) -> float:
-    """Which part of the weights has the same values, in whatever layout."""
-    names = a.fingerprints.keys() | b.fingerprints.keys()
-    same = [
-        name
-        for name in a.fingerprints.keys() & b.fingerprints.keys()
-        if np.allclose(a.fingerprints[name], b.fingerprints[name], rtol=1e-3, atol=1e-6 * a.fingerprints[name][1])
-    ]
-    return len(same) / len(names) if names else 0.0
+    """Which part of the weights has the same values, in whatever layout and under whatever name."""
+    most = max(len(a.fingerprints), len(b.fingerprints))
+    same = [one for one in a.fingerprints.values() if any(_alike(one, other) for other in b.fingerprints.values())]
+    return len(same) / most if most else 0.0
+
+
+def _alike(a: tuple[float, float], b: tuple[float, float]) -> bool:
+    return bool(np.allclose(a, b, rtol=1e-3, atol=1e-6 * a[1]))
 
 
 def _best_path(left: Sequence[Record], right: Sequence[Record]) -> list[tuple[Record, Record]]:

@@ -90,13 +90,16 @@ def compare(a: Any, b: Any, x: Any, /) -> ComparisonReport:
 
 def _compare(a: ModelReader, b: ModelReader, x: Any) -> ComparisonReport:
     inputs, inputs_b, notes = _prepared(a, b, x)
-    one, other = _recorded(a, inputs, "a"), _recorded(b, inputs_b, "b")
     frameworks = a.framework, b.framework
-    notes += [*_oddities(one, "a"), *_oddities(other, "b")]
-    for name, reader, first, given in (("a", a, one, inputs), ("b", b, other, inputs_b)):
-        random = _random_layer(first, _recorded(reader, given, name))
+    roots = []
+    for name, reader, given in (("a", a, inputs), ("b", b, inputs_b)):
+        with reader.kept():  # the second run goes on from the random state that the first one left
+            roots.append(_recorded(reader, given, name))
+            random = _random_layer(roots[-1], _recorded(reader, given, name))
+        notes += _oddities(roots[-1], name)
         if random is not None:
             return ComparisonReport("different", (_of_random(random, name),), tuple(notes), frameworks=frameworks)
+    one, other = roots
     pairs = align(one, other)
     if not pairs:
         raise ValueError(
@@ -243,12 +246,13 @@ def _explain(b: ModelReader, inputs: Inputs, places: list[Place], weighted: list
         examine(b, inputs, places, look)
     for number, place in enumerate(places):
         if place.verdict == "different" and (place.arriving or place is places[-1]):
-            before = [earlier.a for earlier in places[:number] if not earlier.arriving]
-            place.reason = reasons.of_code(place, before[-_SOURCES:])
+            place.reason = reasons.of_code(place, places[:number][-2 * _SOURCES :])
 
 
 def _worth_a_row(place: Place, places: list[Place]) -> bool:
     """Whether there is anything to say: what arrives as another layer gave it was not computed in between."""
+    if place.arriving and place.layout is None:  # as when B pads by hand: then its layer is run on what arrives there
+        return False
     if not (place.arriving or place is places[-1]) or place.verdict != "same":
         return True
     values = place.reference.ravel()

@@ -110,25 +110,53 @@ def _candidates(sources: list[tuple[str, Wide]], shape: tuple[int, ...]) -> Iter
     for name, x in fitting:
         for words in ("gelu (erf)", "gelu (tanh)", "silu", "tanh", "sigmoid", "softmax"):
             yield f"{words}, twice, of {name}", FUNCTIONS[words](FUNCTIONS[words](x))
-    for number, (one, x) in enumerate(fitting):
-        for other, y in fitting[number + 1 :]:
-            yield f"{one} + {other}", x + y
-            yield f"relu of ({one} + {other})", np.maximum(x + y, 0)
-            yield f"relu of {one}, + {other}", np.maximum(x, 0) + y
-            yield f"relu of {other}, + {one}", x + np.maximum(y, 0)
+    for one, x, other, y in _pairs(fitting):
+        yield f"{one} + {other}", x + y
+        yield f"relu of ({one} + {other})", np.maximum(x + y, 0)
+        yield f"relu of {one}, + {other}", np.maximum(x, 0) + y
+        yield f"relu of {other}, + {one}", x + np.maximum(y, 0)
+    if len(shape) == 2:
+        yield from _of_positions([(name, np.asarray(x, np.float64)) for name, x in sources if x.ndim >= 3], shape)
     for name, x in sources:
-        wide = np.asarray(x, np.float64)
-        if len(shape) == 2 and wide.ndim >= 3:
-            for words, function in PER_POSITION.items():
-                yield f"{words} of {name}", function(wide)
-                yield f"{words} of {name}", function(np.moveaxis(wide, 1, -1))
-            yield f"{name}, flattened", wide.reshape(len(wide), -1)
-            yield f"{name}, flattened with the channels last", np.moveaxis(wide, 1, -1).reshape(len(wide), -1)
-            yield f"{name}, flattened with the channels first", np.moveaxis(wide, -1, 1).reshape(len(wide), -1)
+        if len(shape) == 4 == x.ndim:
+            yield from _pooled(name, np.asarray(x, np.float64), shape)
     for number in range(len(sources) - 2):
         triple = [np.asarray(x, np.float64) for _, x in sources[number : number + 3]]
         if all(x.shape == shape and x.ndim == 3 for x in triple):
             yield from _attentions(triple[2], triple[1], triple[0])
+
+
+def _pairs(sources: list[tuple[str, Wide]]) -> Iterator[tuple[str, Wide, str, Wide]]:
+    for number, (one, x) in enumerate(sources):
+        for other, y in sources[number + 1 :]:
+            if x.shape == y.shape:
+                yield one, x, other, y
+
+
+def _of_positions(sources: list[tuple[str, Wide]], shape: tuple[int, ...]) -> Iterator[tuple[str, Wide]]:
+    """Vectors made of many, or of an image: of each source, and of the sum of two."""
+    sums = [(f"({one} + {other})", x + y) for one, x, other, y in _pairs(sources) if x.shape[0] == shape[0]]
+    for name, x in sources + sums:
+        for last in (x, np.moveaxis(x, 1, -1)):
+            if last.shape[-1] == shape[1]:
+                for words, function in PER_POSITION.items():
+                    yield f"{words} of {name}", function(last)
+        if x[0].size == shape[1]:
+            yield f"{name}, flattened", x.reshape(len(x), -1)
+            yield f"{name}, flattened with the channels last", np.moveaxis(x, 1, -1).reshape(len(x), -1)
+            yield f"{name}, flattened with the channels first", np.moveaxis(x, -1, 1).reshape(len(x), -1)
+
+
+def _pooled(name: str, x: Wide, shape: tuple[int, ...]) -> Iterator[tuple[str, Wide]]:
+    """Pools of windows that do not overlap, with the channels first and last."""
+    for first in (1, 2):
+        size = x.shape[first] // max(shape[first], 1)
+        kept = tuple(n * size if axis in (first, first + 1) else n for axis, n in enumerate(shape))
+        if size > 1 and all(few <= many for few, many in zip(kept, x.shape, strict=True)):
+            cut = x[tuple(map(slice, kept))]
+            windows = cut.reshape(*shape[:first], shape[first], size, shape[first + 1], size, *shape[first + 2 :])
+            yield f"the maximum of {size}x{size} of {name}", windows.max(axis=(first + 1, first + 3))
+            yield f"the mean of {size}x{size} of {name}", windows.mean(axis=(first + 1, first + 3))
 
 
 def _attentions(q: Wide, k: Wide, v: Wide) -> Iterator[tuple[str, Wide]]:

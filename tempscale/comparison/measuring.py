@@ -252,16 +252,16 @@ def _run_held(
         if before is not None:
             note(before, call.arrays[0])
         taken = side.taken(before, place, call.arrays)
-        own = call.proceed(taken)
-        note(place, own[0])
-        if look is not None:
+        if look is not None:  # before it is called for good, which may change its state
             with numbered.aside():
                 look(place, call, taken)
-                own = call.proceed(taken)  # what it returned last is what the model goes on with
+        own = call.proceed(taken)
+        note(place, own[0])
         return side.given(place, own)
 
     numbered = Numbered(around)
-    reader.run(inputs, numbered)
+    with reader.kept():
+        reader.run(inputs, numbered)
 
 
 def examine(

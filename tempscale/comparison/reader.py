@@ -55,7 +55,10 @@ class Layer(ABC):
         return {}
 
     def weights(self) -> Mapping[str, np.ndarray[Any, Any]]:
-        """Return its own weights under neutral names: "kernel" as (..., in, out), "bias", "scale", "offset", ..."""
+        """Return its own weights under neutral names: "kernel" as (..., in, out), "bias", "scale", "offset", ...
+
+        Those of an unknown kind of layer under whatever names they have.
+        """
         return {}
 
     def line(self, setting: str, value: Any) -> str:

@@ -44,7 +44,7 @@ def of_layer(place: Place, call: Call, taken: Values, sources: list[Record]) -> 
     for chosen in itertools.chain(((turn,) for turn in turns), pairs):
         if _mends(place, call, taken, chosen):
             return "; and ".join(turn.words for turn in chosen)
-    own = [("its input", call_input) for call_input in place.a.taken[:1]]
+    own = [("its input", x) for x in place.a.taken[:1]]
     return (
         _of_functions(place, place.layout.back(place.found), own)
         or _of_norms(place)
@@ -55,16 +55,21 @@ def of_layer(place: Place, call: Call, taken: Values, sources: list[Record]) -> 
     )
 
 
-def of_code(place: Place, before: list[Record]) -> str:
-    """Return why what arrives at a layer differs: the code before it is known by its values alone."""
+def of_code(place: Place, before: list[Place]) -> str:
+    """Return why what arrives at a layer differs: the code before it is known by its values alone.
+
+    `before` are the places that come before it, in order.
+    """
     if place.layout is None:
         a, b = place.reference.shape, place.found.shape
         return f"the code before it gives shape {b} in b and {a} in a"
     found = place.layout.back(place.found)
-    sources = [(call.name, call.given[0]) for call in reversed(before) if call.given]
+    results = [(other.a.name, other.reference) for other in reversed(before) if not other.arriving]
+    arrived = [(f"what arrives at {other.a.name}", other.reference) for other in reversed(before) if other.arriving]
+    sources = [(name, x) for name, x in results + arrived if is_float(x)]
     return (
         _of_functions(place, found, sources)
-        or _of_missing(place.reference, found, sources)
+        or _of_difference(place.reference, found, sources)
         or _of_values(place.reference, found, place)
         or NONE_KNOWN
     )
@@ -90,11 +95,11 @@ def _mends(place: Place, call: Call, taken: Values, turns: tuple[_Turn, ...]) ->
 def _setting_turns(place: Place, call: Call, taken: Values) -> Iterator[_Turn]:
     a, b = place.a.layer, call.layer
     theirs, own = a.settings(place.a.taken), b.settings(taken)
-    for name in theirs.keys() & own.keys():
-        if theirs[name] == own[name]:
-            continue
+    for name in (name for name in own if name in theirs):
         if name == "padding":
-            yield from _padding_turns(place, b, theirs[name], own[name])
+            yield from _padding_turns(place, b, taken, theirs[name], own[name])
+        elif theirs[name] == own[name]:
+            continue
         elif name == "training":
             yield _Turn(_training_words(a, b, in_a=theirs[name]), {name: theirs[name]})
         else:
@@ -111,38 +116,64 @@ def _training_words(a: Layer, b: Layer, *, in_a: bool) -> str:
     return f"{name} is left in training mode: {layer.line('training', False)}"
 
 
-def _padding_turns(place: Place, layer: Layer, theirs: Any, own: Any) -> Iterator[_Turn]:
+def _padding_turns(place: Place, layer: Layer, taken: Values, theirs: Any, own: Any) -> Iterator[_Turn]:
     if isinstance(theirs, str) or isinstance(own, str) or len(theirs) != len(own):
         return
     axes = range(2, 2 + len(theirs)) if layer.channels_first else range(1, 1 + len(theirs))
+    bare, before = _without_padding(place, taken[0], axes)
+    padding = tuple((low + one, high + other) for (low, high), (one, other) in zip(own, before, strict=True))
+    if padding == theirs:
+        return
     filling = -np.inf if layer.kind == "max_pool" else 0.0
 
     def padded(values: Values) -> Values:
-        width = [(0, 0)] * values[0].ndim
+        width = [(0, 0)] * bare.ndim
         for axis, pair in zip(axes, theirs, strict=True):
             width[axis] = pair
-        return [np.pad(values[0], width, constant_values=filling), *values[1:]]
+        return [np.pad(bare, width, constant_values=filling), *values[1:]]
 
-    words = (
-        f"padding is {own} in b and {theirs} in a: pad by hand with {theirs} before {layer.line('padding', 'valid')}"
-        if any(low != high for low, high in own)
-        else f"padding is {own} in b and {theirs} in a: {layer.line('padding', theirs)}"
-    )
+    words = f"padding is {padding} in b and {theirs} in a: {layer.line('padding', theirs)}"
+    if any(low != high for low, high in padding) or any(map(any, before)):
+        words = f"padding is {padding} in b and {theirs} in a: pad with {theirs} by hand before a layer that pads nothing"
     yield _Turn(words, {"padding": ((0, 0),) * len(theirs)}, padded)
-    yield _Turn(words, {"padding": theirs})
 
 
-def _weight_turns(place: Place, call: Call, taken: Values, sources: list[Record]) -> Iterator[_Turn]:
-    theirs, own = place.a.layer.weights(), call.layer.weights()
-    for name in theirs.keys() & own.keys():
-        if theirs[name].size != own[name].size:
+def _without_padding(
+    place: Place, x: np.ndarray[Any, Any], axes: range
+) -> tuple[np.ndarray[Any, Any], tuple[tuple[int, int], ...]]:
+    """Return A's input in B's layout, and what the code before B's layer has padded it with."""
+    nothing = ((0, 0),) * len(axes)
+    a = place.a.taken[0]
+    for bare in (a, np.moveaxis(a, 1, -1), np.moveaxis(a, -1, 1)):
+        extra = [many - few for many, few in zip(x.shape, bare.shape, strict=True)] if x.ndim == bare.ndim else [-1]
+        if min(extra) < 0 or not any(extra) or max(extra) > 8 or any(extra[i] for i in range(x.ndim) if i not in axes):
             continue
+        for lows in itertools.product(*(range(extra[axis] + 1) for axis in axes)):
+            width = [(0, 0)] * x.ndim
+            for axis, low in zip(axes, lows, strict=True):
+                width[axis] = (low, extra[axis] - low)
+            if error(np.pad(bare, width), x) < 1e-6:
+                return bare, tuple(width[axis] for axis in axes)
+    return x, nothing
+
+
+def _weight_turns(place: Place, call: Call, taken: Values, sources: list[Record]) -> list[_Turn]:
+    theirs, own = place.a.layer.weights(), call.layer.weights()
+    found: dict[str, tuple[str, np.ndarray[Any, Any]]] = {}
+    for name in (name for name in own if name in theirs and theirs[name].size == own[name].size):
         value = theirs[name] if theirs[name].ndim == own[name].ndim else theirs[name].reshape(own[name].shape)
         expected = _for_input(value, place, taken) if name == "kernel" else value
-        if expected.shape == own[name].shape and _near(expected, own[name]):
-            continue
-        words = _relation(name, value, own[name], place, sources)
-        yield _Turn(f"weight {call.layer.line(name, None)}: {words}", {name: expected.reshape(own[name].shape)})
+        if expected.shape != own[name].shape or not _near(expected, own[name]):
+            relation = _relation(name, value, own[name], place, sources)
+            found[name] = relation, expected.reshape(own[name].shape)
+    turns = [
+        _Turn(f"weight {call.layer.line(name, None)}: {words}", {name: value}) for name, (words, value) in found.items()
+    ]
+    if len(turns) > 1:
+        relations = dict.fromkeys(words for words, _ in found.values())
+        words = f"weights of {place.b.name}: {next(iter(relations))}" if len(relations) == 1 else "; ".join(turn.words for turn in turns)
+        turns.append(_Turn(words, {name: value for name, (_, value) in found.items()}))
+    return turns
 
 
 def _for_input(kernel: np.ndarray[Any, Any], place: Place, taken: Values) -> np.ndarray[Any, Any]:
@@ -214,8 +245,8 @@ def _of_shapes(place: Place, call: Call, taken: Values) -> str:
     theirs, own = place.a.layer.settings(place.a.taken), call.layer.settings(taken)
     lines = [
         f"{name} is {own[name]!r} in b and {theirs[name]!r} in a: {call.layer.line(name, theirs[name])}"
-        for name in theirs.keys() & own.keys()
-        if theirs[name] != own[name]
+        for name in own
+        if name in theirs and theirs[name] != own[name]
     ]
     return "; ".join([f"shape {place.found.shape} in b, {place.reference.shape} in a", *lines])
 
@@ -229,22 +260,31 @@ def _of_functions(place: Place, found: np.ndarray[Any, Any], sources: list[tuple
     return ""
 
 
-def _of_missing(
+def _of_difference(
     expected: np.ndarray[Any, Any], found: np.ndarray[Any, Any], sources: list[tuple[str, np.ndarray[Any, Any]]]
 ) -> str:
+    """Recognise what B has more than A, or less, where neither can be recognised as a whole."""
+    if not is_float(expected):
+        return ""
+    difference = np.asarray(found, np.float64) - np.asarray(expected, np.float64)
+    close = 3e-5 * float(np.abs(expected).max(initial=0.0))
     for name, x in sources:
-        if x.shape == expected.shape and is_float(expected):
-            if error(expected, found + x) < 1e-5:
-                return f"the addition of {name} is missing in b"
-            if error(expected, found - x) < 1e-5:
-                return f"b adds {name}, which a does not"
+        if x.shape == difference.shape and x.any():
+            wide = np.asarray(x, np.float64)
+            times = float((wide * difference).sum() / (wide * wide).sum())
+            if np.abs(difference - times * wide).max(initial=0.0) < close:
+                if abs(times + 1) < 1e-4:
+                    return f"the addition of {name} is missing in b"
+                return f"b adds {times:.4g} times {name} to what a has"
+    if len(difference) > 1 and np.ptp(difference, axis=0).max(initial=0.0) < close:
+        return "b adds, or lacks, an addition that does not depend on the input: of positions, or a bias"
     return ""
 
 
 def _of_values(expected: np.ndarray[Any, Any], found: np.ndarray[Any, Any], place: Place) -> str:
     if not (is_float(expected) and is_float(found)) or not np.isfinite(np.asarray(found, np.float64)).all():
         return "b has values that are not finite" if np.isfinite(np.asarray(expected, np.float64)).all() else ""
-    for dtype in ("float16", "bfloat16"):
+    for dtype in ("bfloat16", "float16"):
         if np.array_equal(_rounded(found, dtype), found) and not np.array_equal(_rounded(expected, dtype), expected):
             return f"b computes in {dtype}: each of its values is one of that dtype's"
     for words, made in _disordered(expected):

@@ -92,8 +92,11 @@ class _NnxLayer(Layer):
         return tuple((p, p) if isinstance(p, int) else tuple(p) for p in pairs)
 
     def weights(self) -> dict[str, np.ndarray[Any, Any]]:
+        if self.kind not in _WEIGHTS:
+            own = vars(self.module).items()
+            return {name: _to_numpy(x[...]) for name, x in own if isinstance(x, (nnx.Param, nnx.BatchStat))}
         found = {}
-        for name, attribute in _WEIGHTS.get(self.kind, {}).items():
+        for name, attribute in _WEIGHTS[self.kind].items():
             variable = getattr(self.module, attribute, None)
             if variable is not None:
                 found[name] = _to_numpy(variable[...])
@@ -104,7 +107,7 @@ class _NnxLayer(Layer):
             return "model.train()" if value else "model.eval()"
         if setting in _WEIGHTS.get(self.kind, {}):
             return f"{self.name}.{_WEIGHTS[self.kind][setting]}"
-        return super().line(_SETTINGS[self.kind].get(setting, setting), value)
+        return super().line(_SETTINGS.get(self.kind, {}).get(setting, setting), value)
 
     def set(self, name: str, value: Any) -> Callable[[], None]:
         if name in _WEIGHTS.get(self.kind, {}):

@@ -110,8 +110,11 @@ class _KerasLayer(Layer):
         return found
 
     def weights(self) -> dict[str, np.ndarray[Any, Any]]:
+        if self.kind not in _WEIGHTS:
+            inside = {id(x) for layer in self.module._flatten_layers(include_self=False) for x in layer.weights}
+            return {x.name: _to_numpy(x) for x in self.module.weights if id(x) not in inside}
         found = {}
-        for name, attribute in _WEIGHTS.get(self.kind, {}).items():
+        for name, attribute in _WEIGHTS[self.kind].items():
             variable = getattr(self.module, attribute, None)
             if variable is not None:
                 found[name] = _to_numpy(variable)
@@ -122,7 +125,7 @@ class _KerasLayer(Layer):
             return f"model(x, training={value})"
         if setting in _WEIGHTS.get(self.kind, {}):
             return f"{self.name}.{_WEIGHTS[self.kind][setting]}"
-        return super().line(_SETTINGS[self.kind].get(setting, setting), value)
+        return super().line(_SETTINGS.get(self.kind, {}).get(setting, setting), value)
 
     def set(self, name: str, value: Any) -> Callable[[], None]:
         if name == "training":
@@ -239,7 +242,7 @@ class KerasReader(ModelReader):
     def _stand_around(module: Any, name: str, around: Around) -> Callable[[], None]:
         call, layer = module.call, _KerasLayer(module, name)
         activation = module.activation if isinstance(module, _WITH_ACTIVATION) else keras.activations.linear
-        last = _Activation(layer)  if activation is not keras.activations.linear else None
+        last = _Activation(layer) if activation is not keras.activations.linear else None
 
         def before_activation(*args: Any, **kwargs: Any) -> Any:
             module.activation = keras.activations.linear

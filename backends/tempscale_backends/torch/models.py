@@ -110,8 +110,10 @@ class _TorchLayer(Layer):
         return same_padding(sizes, self.module.kernel_size, found["strides"], found["dilation"])  # type: ignore[arg-type]
 
     def weights(self) -> dict[str, np.ndarray[Any, Any]]:
+        if self.kind not in _WEIGHTS:
+            return {name: _to_numpy(x) for name, x in self.module.named_parameters(recurse=False)}
         found = {}
-        for name, attribute in _WEIGHTS.get(self.kind, {}).items():
+        for name, attribute in _WEIGHTS[self.kind].items():
             variable = getattr(self.module, attribute, None)
             if variable is not None:
                 found[name] = _to_neutral(_to_numpy(variable)) if name == "kernel" else _to_numpy(variable)
@@ -122,7 +124,9 @@ class _TorchLayer(Layer):
             return "model.train()" if value else "model.eval()"
         if setting in _WEIGHTS.get(self.kind, {}):
             return f"{self.name}.{_WEIGHTS[self.kind][setting]}"
-        return super().line(_SETTINGS[self.kind].get(setting, setting), value)
+        if setting == "padding" and isinstance(value, tuple):
+            value = tuple(low for low, _ in value)
+        return super().line(_SETTINGS.get(self.kind, {}).get(setting, setting), value)
 
     def set(self, name: str, value: Any) -> Callable[[], None]:
         if name in _WEIGHTS.get(self.kind, {}):
