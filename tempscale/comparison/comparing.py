@@ -256,8 +256,8 @@ def _worth_a_row(place: Place, places: list[Place]) -> bool:
     if not (place.arriving or place is places[-1]) or place.verdict != "same":
         return True
     values = place.reference.ravel()
-    given = (x for other in places if other is not place for x in (other.a.taken[:1] + other.a.given[:1]))
-    return not any(x.size == values.size and np.array_equal(x.ravel(), values) for x in given if x is not place.reference)
+    before = [other.reference for other in places[: places.index(place)]]
+    return not any(x.size == values.size and np.array_equal(x.ravel(), values) for x in [*places[0].a.taken[:1], *before])
 
 
 def _layer_pair(place: Place) -> LayerPair:

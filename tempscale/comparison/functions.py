@@ -80,6 +80,9 @@ PER_POSITION: dict[str, Function] = {
 _NEAR = 3e-5
 """Relative to the scale: what float32 may lose in a few steps. Two functions of the list differ by more."""
 
+_EXAMPLES = 4
+"""How many examples of the batch are looked at: what is computed is the same for all."""
+
 
 def recognise(values: Wide, sources: list[tuple[str, Wide]]) -> str:
     """Return how `values` come from `sources`, in words, or "" if nothing that is known gives them.
@@ -91,7 +94,8 @@ def recognise(values: Wide, sources: list[tuple[str, Wide]]) -> str:
     sources : list of (str, numpy.ndarray)
         What it may have been computed from, each with its name, the likeliest first.
     """
-    values = np.asarray(values, np.float64)
+    sources = [(name, x[:_EXAMPLES]) for name, x in sources if x.ndim and values.ndim and len(x) == len(values)]
+    values = np.asarray(values[:_EXAMPLES], np.float64)
     scale = np.abs(values).max(initial=0.0)
     if not values.size or not np.isfinite(values).all():
         return ""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from importlib import resources
 
-from tempscale.reporting.html import Html, element
+from tempscale.reporting.html import Html, document, element
 from tempscale.reporting.report import Agreement, Cell, Report, State
 from tempscale.reporting.summary import (
     PRECISION_HEADINGS,
@@ -58,21 +57,7 @@ def to_html(report: Report) -> str:
         HTML with its style inline. It holds no script, and its content security policy forbids the browser
         to fetch anything: it reads the same offline, and no text in the report can become code.
     """
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element(
-            "meta",
-            http_equiv="Content-Security-Policy",
-            content="default-src 'none'; style-src 'unsafe-inline'",
-        ),
-        element("title", f"{_verdict(report)} - tempscale conformance"),
-        element("style", Html(resources.files("tempscale.reporting").joinpath("page.css").read_text("utf-8"))),
-    )
-    body = element("body", element("main", *_sections(report)))
-    return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
+    return document(f"{_verdict(report)} - tempscale conformance", *_sections(report))
 
 
 def _sections(report: Report) -> list[Html]:
