@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import flax.nnx as nnx
-import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
@@ -181,7 +180,9 @@ class KerasKit:
         return keras.Sequential([keras.layers.ZeroPadding2D(1), layer]) if explicit else layer
 
     def batch_norm(self, weights, epsilon, training=False):
-        layer = self._filled(keras.layers.BatchNormalization(epsilon=epsilon), (None, None, None, len(weights[0])), *weights)
+        layer = self._filled(
+            keras.layers.BatchNormalization(epsilon=epsilon), (None, None, None, len(weights[0])), *weights
+        )
         return _Always(layer, training=True) if training else layer
 
     def layer_norm(self, scale, offset, epsilon, biased=True):
@@ -250,7 +251,9 @@ class _UnbiasedKeras(keras.layers.Layer):
     def call(self, x):
         n = x.shape[-1]
         variance = keras.ops.var(x, -1, keepdims=True) * (n / (n - 1))
-        return (x - keras.ops.mean(x, -1, keepdims=True)) / keras.ops.sqrt(variance + self.epsilon) * self.scale + self.offset
+        return (x - keras.ops.mean(x, -1, keepdims=True)) / keras.ops.sqrt(
+            variance + self.epsilon
+        ) * self.scale + self.offset
 
 
 class _NarrowKeras(keras.layers.Layer):
@@ -390,7 +393,9 @@ def mlp_weights(rng: np.random.Generator) -> Weights:
     return found
 
 
-def mlp(kit: Any, w: Weights, *, gelu="gelu", epsilon=1e-5, biased=True, second="silu", third="relu", end=None, narrow=False):
+def mlp(
+    kit: Any, w: Weights, *, gelu="gelu", epsilon=1e-5, biased=True, second="silu", third="relu", end=None, narrow=False
+):
     layers = {
         "dense1": kit.dense(w["kernel1"], w["bias1"], gelu),
         "norm": kit.layer_norm(w["scale"], w["offset"], epsilon, biased),
@@ -434,7 +439,9 @@ def resnet(
     kernel = w["kernel"]
     if flatten == "permuted" and kit.channels_last:  # rows in the order in which channels last are flattened
         kernel = kernel.reshape(16, 4, 4, 10).transpose(1, 2, 0, 3).reshape(256, 10)
-    layers = {f"norm{n}": kit.batch_norm(w[f"norm{n}"], epsilon if n == 3 else 1e-5, training and n == 2) for n in range(1, 6)}
+    layers = {
+        f"norm{n}": kit.batch_norm(w[f"norm{n}"], epsilon if n == 3 else 1e-5, training and n == 2) for n in range(1, 6)
+    }
     layers |= {f"conv{n}": kit.conv(w[f"conv{n}"], None) for n in (1, 2, 5)}
     layers["conv3"] = kit.conv(w["conv3"], None, padding=dilation, dilation=dilation)
     layers["conv4"] = kit.conv(w["conv4"], None, stride=2, padding=padding)

@@ -78,7 +78,9 @@ MUTANTS = (
     Mutant("mlp", "dense2|dense3", "bfloat16", {"narrow": True}),
     Mutant("mlp", "dense2", "transposed", change=_weight("transposed", "kernel2", lambda w: w.T)),
     Mutant("mlp", "dense2", "that of layers.dense3", change=_swapped("kernel2", "kernel3")),
-    Mutant("mlp", "dense1", "rounded to float16", change=_weight("in float16", "kernel1", lambda w: w.astype("float16"))),
+    Mutant(
+        "mlp", "dense1", "rounded to float16", change=_weight("in float16", "kernel1", lambda w: w.astype("float16"))
+    ),
     Mutant("mlp", "dense3", "bias", change=_weight("zero", "bias3", np.zeros_like)),
     Mutant("mlp", "norm", "differs from a's", change=_weight("one", "scale", np.ones_like)),
     Mutant("resnet", "norm3", "epsilon", {"epsilon": 1e-3}),
@@ -177,7 +179,10 @@ def calibration(seeds: int, scales: tuple[float, ...]) -> Iterator[tuple[str, st
                 for scale in scales:
                     weights = weights_of(np.random.default_rng(seed))
                     options = {"flatten": "permuted"} if name == "resnet" and seed % 2 else {}
-                    one, other = evaluated(build(KITS["torch"], weights)), evaluated(build(KITS[port], weights, **options))
+                    one, other = (
+                        evaluated(build(KITS["torch"], weights)),
+                        evaluated(build(KITS[port], weights, **options)),
+                    )
                     report = tempscale.compare(one, other, inputs(np.random.default_rng(seed), scale))
                     worst = max([worst, *(pair.ratio for pair in report.layers)])
                     verdicts.add(report.verdict)
@@ -201,7 +206,9 @@ def main() -> None:
             print(f"       {first.title}: {first.ratio:.3g} floors; {first.reason}")
     counts = [sum(getattr(finding, what) for finding in found) for what in ("found", "placed", "reasoned")]
     print("\n{} mutants: {} found, {} at the right layer, {} with the right reason\n".format(len(found), *counts))
-    for name, port, worst, verdict in calibration(*((1, (1.0,)) if given.quick else (20, (0.01, 0.1, 1.0, 10.0, 100.0)))):
+    for name, port, worst, verdict in calibration(
+        *((1, (1.0,)) if given.quick else (20, (0.01, 0.1, 1.0, 10.0, 100.0)))
+    ):
         print(f"{name:8s}{port:6s} own error at most {worst:.2f} floors: {verdict}", flush=True)
 
 

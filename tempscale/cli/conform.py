@@ -21,7 +21,7 @@ from tempscale.reporting.report import Report
 from tempscale.reporting.tables import show_report
 from tempscale.testing import conformance
 
-__all__ = ["Destinations", "conform", "logits", "selection", "split_names"]
+__all__ = ["Destinations", "conform", "logits", "require_writable", "selection", "split_names", "write"]
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,10 @@ def conform(
     `operations` are run instead of those of this library.
     """
     for path, _ in destinations.wanted():
-        _require_writable(path)
+        require_writable(path)
     report = _run(chosen, data, operations)
     # Files first: they hold the full report, and an error on the screen must not lose them.
-    problems = [_write(path, render(report)) for path, render in destinations.wanted()]
+    problems = [write(path, render(report)) for path, render in destinations.wanted()]
     console = stdout()
     show_report(report, console, allow_unavailable=allow_unavailable)
     for (path, _), problem in zip(destinations.wanted(), problems, strict=True):
@@ -138,7 +138,7 @@ def _progress_bar() -> Iterator[Callable[[conformance.Progress], None] | None]:
         yield lambda now: bar.update(task, completed=now.done, total=now.total, description=now.label)
 
 
-def _require_writable(path: Path) -> None:
+def require_writable(path: Path) -> None:
     """Raise before the run if the file cannot be written, rather than lose the report after it."""
     existed = path.exists()
     try:
@@ -151,7 +151,7 @@ def _require_writable(path: Path) -> None:
         path.unlink()
 
 
-def _write(path: Path, text: str) -> str:
+def write(path: Path, text: str) -> str:
     """Write a file. Return what went wrong, or "": the other files are written all the same."""
     try:
         path.write_text(text, encoding="utf-8")

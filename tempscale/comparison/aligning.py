@@ -22,9 +22,7 @@ _SILENT = ("dropout", "reshape")
 def align(a: Record, b: Record) -> list[tuple[Record, Record]]:
     """Return the pairs of calls that correspond, in order."""
     kinds = {call.layer.kind for model in (a, b) for call in leaves_of(model)} - {""}
-    left, right = (
-        [call for call in leaves_of(model, frozenset(kinds)) if _counts(call)] for model in (a, b)
-    )
+    left, right = ([call for call in leaves_of(model, frozenset(kinds)) if _counts(call)] for model in (a, b))
     pairs = _best_path(left, right)
     return _in_order(pairs + _covered(left, b, pairs) + _covered(right, a, pairs, swapped=True), a)
 
@@ -99,7 +97,7 @@ def _covered(
     order = {id(call): number for number, call in enumerate(other.descendants())}
     found = []
     for number, leaf in enumerate(leaves):
-        if id(leaf) in done or not leaf.fingerprints and leaf.layer.kind != "attention":
+        if id(leaf) in done or (not leaf.fingerprints and leaf.layer.kind != "attention"):
             continue
         before = [pair[theirs] for pair in pairs if any(pair[mine] is x for x in leaves[:number])]
         after = [pair[theirs] for pair in pairs if any(pair[mine] is x for x in leaves[number + 1 :])]

@@ -206,7 +206,9 @@ def _oddities(root: Record, model: str) -> list[str]:
 def _random_layer(one: Record, other: Record) -> Record | None:
     """Return the first layer that gave other values for the same input."""
     for first, second in zip(leaves_of(one) or [one], leaves_of(other) or [other], strict=False):
-        same_input = all(np.array_equal(x, y, equal_nan=x.dtype.kind == "f") for x, y in zip(first.taken, second.taken, strict=False))
+        same_input = all(
+            np.array_equal(x, y, equal_nan=x.dtype.kind == "f") for x, y in zip(first.taken, second.taken, strict=False)
+        )
         if same_input and any(error(x, y) > _RANDOM for x, y in zip(first.given, second.given, strict=False)):
             return first
     return None
@@ -257,7 +259,9 @@ def _worth_a_row(place: Place, places: list[Place]) -> bool:
         return True
     values = place.reference.ravel()
     before = [other.reference for other in places[: places.index(place)]]
-    return not any(x.size == values.size and np.array_equal(x.ravel(), values) for x in [*places[0].a.taken[:1], *before])
+    return not any(
+        x.size == values.size and np.array_equal(x.ravel(), values) for x in [*places[0].a.taken[:1], *before]
+    )
 
 
 def _layer_pair(place: Place) -> LayerPair:

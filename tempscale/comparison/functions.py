@@ -41,8 +41,6 @@ def _elu(x: Wide) -> Wide:
     return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
 
 
-
-
 FUNCTIONS: dict[str, Function] = {
     "nothing": lambda x: x,
     "relu": lambda x: np.maximum(x, 0),
@@ -53,7 +51,11 @@ FUNCTIONS: dict[str, Function] = {
     "tanh": np.tanh,
     "sigmoid": _sigmoid,
     "softmax": _softmax,
-    "log_softmax": lambda x: x - x.max(axis=-1, keepdims=True) - np.log(np.exp(x - x.max(axis=-1, keepdims=True)).sum(axis=-1, keepdims=True)),
+    "log_softmax": lambda x: (
+        x
+        - x.max(axis=-1, keepdims=True)
+        - np.log(np.exp(x - x.max(axis=-1, keepdims=True)).sum(axis=-1, keepdims=True))
+    ),
     "softplus": _softplus,
     "elu": _elu,
     "selu": lambda x: 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(np.minimum(x, 0))),

@@ -65,7 +65,14 @@ def _path(report: ComparisonReport) -> Html:
     top = _height_of(3)
     return element(
         "svg",
-        element("rect", class_="band", x=str(_MARGIN), y=f"{top:.1f}", width=str(_WIDTH - _MARGIN), height=f"{_HEIGHT - 20 - top:.1f}"),
+        element(
+            "rect",
+            class_="band",
+            x=str(_MARGIN),
+            y=f"{top:.1f}",
+            width=str(_WIDTH - _MARGIN),
+            height=f"{_HEIGHT - 20 - top:.1f}",
+        ),
         *(_limit(value) for value in (3, 10)),
         *(_tick(power) for power in range(0, int(_MOST) + 1, 2)),
         element("polyline", class_="inherited", points=line),
@@ -104,7 +111,9 @@ def _tick(power: int) -> Html:
 
 
 def _dot(x: float, pair: LayerPair) -> Html:
-    title = element("title", f"{pair.title}: own {in_floors(pair.own, pair)}, inherited {in_floors(pair.inherited, pair)}")
+    title = element(
+        "title", f"{pair.title}: own {in_floors(pair.own, pair)}, inherited {in_floors(pair.inherited, pair)}"
+    )
     radius = "6" if pair.verdict == "different" else "4"
     return element(
         "circle", title, class_=f"own {pair.verdict}", cx=f"{x:.1f}", cy=f"{_up(pair.own, pair):.1f}", r=radius
@@ -165,7 +174,14 @@ def _histogram(pair: LayerPair) -> Html:
         height = 60 * math.log2(count + 1) / most
         title = element("title", f"{count:,} elements")
         bars.append(
-            element("rect", title, x=f"{number * width:.1f}", y=f"{66 - height:.1f}", width=f"{width - 2:.1f}", height=f"{height:.1f}")
+            element(
+                "rect",
+                title,
+                x=f"{number * width:.1f}",
+                y=f"{66 - height:.1f}",
+                width=f"{width - 2:.1f}",
+                height=f"{height:.1f}",
+            )
         )
     labels = [(0, "< 2^-24"), (6, "2^-12"), (12, "1")]
     texts = [element("text", text, x=f"{number * width:.1f}", y="78") for number, text in labels]

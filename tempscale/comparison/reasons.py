@@ -134,7 +134,9 @@ def _padding_turns(place: Place, layer: Layer, taken: Values, theirs: Any, own: 
 
     words = f"padding is {padding} in b and {theirs} in a: {layer.line('padding', theirs)}"
     if any(low != high for low, high in padding) or any(map(any, before)):
-        words = f"padding is {padding} in b and {theirs} in a: pad with {theirs} by hand before a layer that pads nothing"
+        words = (
+            f"padding is {padding} in b and {theirs} in a: pad with {theirs} by hand before a layer that pads nothing"
+        )
     yield _Turn(words, {"padding": ((0, 0),) * len(theirs)}, padded)
 
 
@@ -171,7 +173,11 @@ def _weight_turns(place: Place, call: Call, taken: Values, sources: list[Record]
     ]
     if len(turns) > 1:
         relations = dict.fromkeys(words for words, _ in found.values())
-        words = f"weights of {place.b.name}: {next(iter(relations))}" if len(relations) == 1 else "; ".join(turn.words for turn in turns)
+        words = (
+            f"weights of {place.b.name}: {next(iter(relations))}"
+            if len(relations) == 1
+            else "; ".join(turn.words for turn in turns)
+        )
         turns.append(_Turn(words, {name: value for name, (_, value) in found.items()}))
     return turns
 
@@ -190,9 +196,7 @@ def _flattening(place: Place, taken: Values) -> Callable[[np.ndarray[Any, Any]],
     return None
 
 
-def _relation(
-    name: str, a: np.ndarray[Any, Any], b: np.ndarray[Any, Any], place: Place, sources: list[Record]
-) -> str:
+def _relation(name: str, a: np.ndarray[Any, Any], b: np.ndarray[Any, Any], place: Place, sources: list[Record]) -> str:
     """Return what B's weight is, of A's."""
     if a.shape == b.shape and _near(a, b):  # and yet not what it should be
         return "its rows are in the order in which a flattens; permute them, or what is flattened, as b flattens"

@@ -39,7 +39,10 @@ def to_text(report: ComparisonReport) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     lines.append("")
     for row, pair in zip(rows, [None, *report.layers], strict=True):
-        cells = [text.ljust(width) if column < 3 else text.rjust(width) for column, (text, width) in enumerate(zip(row, widths, strict=False))]
+        cells = [
+            text.ljust(width) if column < 3 else text.rjust(width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=False))
+        ]
         lines.append("  ".join([*cells, row[5]]).rstrip())
         if pair is not None and pair.reason:
             lines += _wrapped(pair.reason, "    -> ")
@@ -65,6 +68,4 @@ def _short(name: str) -> str:
 
 
 def _wrapped(text: str, lead: str) -> list[str]:
-    return textwrap.wrap(
-        text, _WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead), break_on_hyphens=False
-    )
+    return textwrap.wrap(text, _WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead), break_on_hyphens=False)

@@ -14,12 +14,12 @@ import tempscale
 
 CORE = Path(tempscale.__file__).parent
 BACKENDS = Path(tempscale_backends.__file__).parent
-FRAMEWORKS = {"torch", "tensorflow", "jax", "jaxlib", "keras", "array_api_compat"}
+FRAMEWORKS = {"torch", "tensorflow", "jax", "jaxlib", "keras", "flax", "array_api_compat"}
 OWN = {
     "numpy": {"ml_dtypes", "autograd", "numba"},
     "torch": {"torch", "array_api_compat", "ml_dtypes"},
-    "tensorflow": {"tensorflow", "ml_dtypes"},
-    "jax": {"jax", "jaxlib", "ml_dtypes"},
+    "tensorflow": {"tensorflow", "keras", "ml_dtypes"},
+    "jax": {"jax", "jaxlib", "flax", "ml_dtypes"},
 }
 
 
@@ -55,8 +55,9 @@ ROOMS = (  # each may import what is in its own line, or above
     ("kernels",),
     ("probability", "random"),
     ("losses", "decoding"),
-    ("__init__",),
     ("reporting",),
+    ("comparison",),
+    ("__init__",),
     ("testing",),
     ("cli",),
 )

@@ -100,9 +100,7 @@ class _KerasLayer(Layer):
             size = found.get("size") or self.module.kernel_size
             dilation = found.get("dilation", (1,) * len(sizes))
             same = found["padding"] == "same"
-            found["padding"] = (
-                same_padding(sizes, size, found["strides"], dilation) if same else ((0, 0),) * len(sizes)
-            )
+            found["padding"] = same_padding(sizes, size, found["strides"], dilation) if same else ((0, 0),) * len(sizes)
         if self.kind == "average_pool":
             found["padding counts"] = False
         if self.kind in _TRAINED:
