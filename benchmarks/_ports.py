@@ -7,7 +7,7 @@ layers, nnx with functions between them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.nnx as nnx
 import jax.numpy as jnp
@@ -22,8 +22,8 @@ Weights = dict[str, np.ndarray]
 class TorchKit:
     """Layers of PyTorch."""
 
-    name, channels_last = "torch", False
-    functions = {
+    channels_last = False
+    functions: ClassVar = {
         "relu": nn.ReLU,
         "gelu": nn.GELU,
         "gelu_tanh": lambda: nn.GELU(approximate="tanh"),
@@ -51,8 +51,8 @@ class TorchKit:
     def conv(self, kernel, bias, stride=1, padding=1, dilation=1, activation=None):
         asymmetric = padding == "SAME" and stride > 1
         layer = nn.Conv2d(
-            kernel.shape[2], kernel.shape[3], kernel.shape[:2], stride, 0 if asymmetric else 1 if padding == "SAME" else padding,
-            dilation, bias=bias is not None,
+            kernel.shape[2], kernel.shape[3], kernel.shape[:2], stride,
+            0 if asymmetric else 1 if padding == "SAME" else padding, dilation, bias=bias is not None,
         )  # fmt: skip
         self._fill(layer, weight=np.transpose(kernel, (3, 2, 0, 1)), bias=bias)
         return self._with(_PaddedBehind(layer) if asymmetric else layer, activation)
@@ -146,8 +146,8 @@ class _NarrowTorch(nn.Module):
 class KerasKit:
     """Layers of Keras."""
 
-    name, channels_last = "keras", True
-    functions = {
+    channels_last = True
+    functions: ClassVar = {
         "relu": keras.activations.relu,
         "gelu": keras.activations.gelu,
         "gelu_tanh": lambda x: keras.activations.gelu(x, approximate=True),
@@ -268,8 +268,8 @@ class _NarrowKeras(keras.layers.Layer):
 class NnxKit:
     """Layers of Flax."""
 
-    name, channels_last = "nnx", True
-    functions = {
+    channels_last = True
+    functions: ClassVar = {
         "relu": nnx.relu,
         "gelu": lambda x: nnx.gelu(x, approximate=False),
         "gelu_tanh": nnx.gelu,

@@ -1,6 +1,6 @@
-"""What `tempscale.compare` finds: mistakes planted in ports of three models, and how far correct ports are from rounding.
+"""What `tempscale.compare` finds: mistakes planted in ports of three models, and nothing in ports without one.
 
-    python -m benchmarks.compare_mutants [--quick]
+    python -m benchmarks.compare_mutants
 
 The first table has a line for each mistake: the layer and the reason that were named. The second has the largest own
 error over its floor in ports without a mistake, over seeds and scales of the input.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -146,6 +146,11 @@ class Finding:
         return self.placed and first is not None and any(word in first.reason for word in self.mutant.reason.split("|"))
 
 
+def only(mutant: Mutant, port: str) -> Mutant:
+    """Return a mutant in one framework alone."""
+    return replace(mutant, ports=(port,))
+
+
 def findings(mutants: tuple[Mutant, ...], a: str = "torch", seed: int = 0) -> Iterator[Finding]:
     """Compare the model in framework `a` with each of its mutants in each framework."""
     for mutant in mutants:
@@ -192,7 +197,7 @@ def calibration(seeds: int, scales: tuple[float, ...]) -> Iterator[tuple[str, st
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one seed and scale for the second table")
+    parser.add_argument("--seeds", type=int, default=20, help="for the second table, each at five scales of the input")
     parser.add_argument("--only", default="", help="mutants whose name or model contains this")
     given = parser.parse_args()
     chosen = tuple(mutant for mutant in MUTANTS if given.only in f"{mutant.model} {mutant.name}")
@@ -206,9 +211,7 @@ def main() -> None:
             print(f"       {first.title}: {first.ratio:.3g} floors; {first.reason}")
     counts = [sum(getattr(finding, what) for finding in found) for what in ("found", "placed", "reasoned")]
     print("\n{} mutants: {} found, {} at the right layer, {} with the right reason\n".format(len(found), *counts))
-    for name, port, worst, verdict in calibration(
-        *((1, (1.0,)) if given.quick else (20, (0.01, 0.1, 1.0, 10.0, 100.0)))
-    ):
+    for name, port, worst, verdict in calibration(given.seeds, (0.01, 0.1, 1.0, 10.0, 100.0)):
         print(f"{name:8s}{port:6s} own error at most {worst:.2f} floors: {verdict}", flush=True)
 
 

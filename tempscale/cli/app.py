@@ -151,10 +151,8 @@ def conform(
 
 @app.command()
 def compare(
-    a: Annotated[
-        str, typer.Argument(metavar="MODULE:NAME", help="The model that is right, or an .npz file of a trace.")
-    ],
-    b: Annotated[str, typer.Argument(metavar="MODULE:NAME", help="The model that is held to it, or its trace.")],
+    a: Annotated[str, typer.Argument(metavar="A", help="The model that is right, module:name; or a trace, .npz.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The model that is held to it, or its trace.")],
     given: Annotated[
         Path | None,
         typer.Option("--input", metavar="FILE", help="What both are called with: .npy, or .npz with arrays by name."),

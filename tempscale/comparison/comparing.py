@@ -1,4 +1,4 @@
-"""`compare`: two models, the first layer that differs, and why. `compare_traces`: the same of arrays that were dumped."""
+"""`compare`: two models, the first layer that differs, and why. `compare_traces`: the same of dumped arrays."""
 
 from __future__ import annotations
 

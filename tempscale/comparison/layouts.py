@@ -55,7 +55,8 @@ def best(found: list[Layout], a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) 
 
 
 def _moved(shape: tuple[int, ...], move: Layout) -> tuple[int, ...]:
-    return move.there(np.empty(shape, np.bool_)).shape
+    moved: tuple[int, ...] = move.there(np.empty(shape, np.bool_)).shape
+    return moved
 
 
 def _distance(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> float:

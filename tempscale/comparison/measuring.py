@@ -113,7 +113,7 @@ class Place:
 
     @property
     def verdict(self) -> str:
-        """ "same", "look" or "different". What shrinks with the precision is rounding; what stays is a mistake."""
+        """Say "same", "look" or "different": what shrinks with the precision is rounding; what stays is a mistake."""
         if self.ratio < LOOK:
             return "same"
         if self.ratio > DIFFERENT:

@@ -134,9 +134,7 @@ def _padding_turns(place: Place, layer: Layer, taken: Values, theirs: Any, own: 
 
     words = f"padding is {padding} in b and {theirs} in a: {layer.line('padding', theirs)}"
     if any(low != high for low, high in padding) or any(map(any, before)):
-        words = (
-            f"padding is {padding} in b and {theirs} in a: pad with {theirs} by hand before a layer that pads nothing"
-        )
+        words = f"padding is {padding} in b and {theirs} in a: pad by hand with {theirs}, and let the layer pad nothing"
     yield _Turn(words, {"padding": ((0, 0),) * len(theirs)}, padded)
 
 

@@ -69,6 +69,7 @@ class Numbered:
         self.calls: Counter[str] = Counter()
 
     def __call__(self, call: Call) -> Values:
+        """Hand the call on with its number."""
         name = call.layer.name
         key = name, self.calls[name]
         self.calls[name] += 1

@@ -1,6 +1,7 @@
 """The conformance kit: whether a function gives the same numbers on every backend, and how exactly.
 
-For tests: `assert_conforms`, `gradcheck`, `assert_ulp` and `assert_same_model`, a pytest plugin (`tempscale.testing.plugin`) with a fixture
+For tests: `assert_conforms`, `gradcheck`, `assert_ulp` and `assert_same_model`, a pytest plugin
+(`tempscale.testing.plugin`) with a fixture
 ``backend`` and a fixture ``mode``, and strategies for Hypothesis (`tempscale.testing.strategies`). For a whole library:
 `run`, which ``tempscale conform`` shows.
 """

@@ -65,7 +65,7 @@ def _is_array(x: Any) -> bool:
 
 
 class _NnxLayer(Layer):
-    def __init__(self, module: nnx.Module, name: str) -> None:
+    def __init__(self, module: Any, name: str) -> None:
         self.module, self.name, self.title = module, name, type(module).__name__
         self.kind = next((kind for classes, kind in _KINDS if isinstance(module, classes)), "")
         self.channels_first = False if self.kind == "conv" else None
@@ -147,7 +147,7 @@ class _NnxCall(Call):
                 for variable, value in before:
                     if jnp.issubdtype(value.dtype, jnp.floating):
                         variable.set_value(jnp.asarray(np.asarray(value), dtype="float64"))
-                found = self._called([jnp.asarray(x, dtype="float64") if x.dtype.kind == "f" else x for x in arrays])
+                found = self._called([jnp.asarray(x, dtype="float64" if x.dtype.kind == "f" else None) for x in arrays])
             finally:
                 for variable, value in before:
                     variable.set_value(value)
@@ -197,7 +197,8 @@ class NnxReader(ModelReader):
         thread = threading.get_ident()
         for owner in owners:
             stack.callback(setattr, owner, "__call__", vars(owner)["__call__"])
-            owner.__call__ = self._instead(vars(owner)["__call__"], layers, running, thread, around)  # type: ignore[attr-defined]
+            around_call = self._instead(vars(owner)["__call__"], layers, running, thread, around)
+            setattr(owner, "__call__", around_call)  # noqa: B010, because mypy lets no method be assigned
 
     @staticmethod
     def _instead(

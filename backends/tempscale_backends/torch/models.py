@@ -66,8 +66,8 @@ _IMAGES = {"conv", "max_pool", "average_pool", "batch_norm"}
 def _to_numpy(x: torch.Tensor) -> np.ndarray[Any, Any]:
     x = x.detach().cpu()
     if x.dtype == torch.bfloat16:
-        return x.view(torch.int16).numpy().view(ml_dtypes.bfloat16).copy()
-    return x.numpy().copy()
+        return np.array(x.view(torch.int16).numpy().view(ml_dtypes.bfloat16))
+    return np.array(x.numpy())
 
 
 def _to_torch(x: np.ndarray[Any, Any], like: torch.Tensor) -> torch.Tensor:
@@ -86,7 +86,7 @@ def _to_neutral(kernel: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 class _TorchLayer(Layer):
-    def __init__(self, module: nn.Module, name: str) -> None:
+    def __init__(self, module: Any, name: str) -> None:
         self.module, self.name, self.title = module, name, type(module).__name__
         self.kind = next((kind for classes, kind in _KINDS if isinstance(module, classes)), "")
         self.channels_first = True if self.kind in _IMAGES else None
@@ -107,7 +107,7 @@ class _TorchLayer(Layer):
             return tuple((p, p) for p in found["padding"])
         if found["padding"] == "valid":
             return ((0, 0),) * len(sizes)
-        return same_padding(sizes, self.module.kernel_size, found["strides"], found["dilation"])  # type: ignore[arg-type]
+        return same_padding(sizes, self.module.kernel_size, found["strides"], found["dilation"])
 
     def weights(self) -> dict[str, np.ndarray[Any, Any]]:
         if self.kind not in _WEIGHTS:
