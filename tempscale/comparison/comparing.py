@@ -11,7 +11,7 @@ import numpy as np
 from tempscale.arrays import to_numpy
 from tempscale.comparison import reasons
 from tempscale.comparison.aligning import align
-from tempscale.comparison.layouts import CHANNELS_FIRST, CHANNELS_LAST, best, layouts
+from tempscale.comparison.layouts import best, layouts, move_between
 from tempscale.comparison.measuring import (
     DIFFERENT,
     LOOK,
@@ -136,9 +136,7 @@ def _prepared(a: ModelReader, b: ModelReader, x: Any) -> tuple[Inputs, Inputs, l
             return array.astype(dtypes[0])
         return array
 
-    moves = {(True, False): CHANNELS_LAST, (False, True): CHANNELS_FIRST}
-    first_a, first_b = a.channels_first(), b.channels_first()
-    move = moves.get((bool(first_a), bool(first_b))) if None not in (first_a, first_b) else None
+    move = move_between(a.channels_first(), b.channels_first())
 
     def for_b(array: Any) -> Any:
         if move is None or not isinstance(array, np.ndarray) or array.ndim < 3:

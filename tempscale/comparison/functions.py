@@ -34,7 +34,7 @@ def _gelu(x: Wide) -> Wide:
 
 
 def _gelu_tanh(x: Wide) -> Wide:
-    return x * 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    return np.asarray(x * 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))))
 
 
 def _elu(x: Wide) -> Wide:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Layout", "best", "layouts"]
+__all__ = ["CHANNELS_FIRST", "CHANNELS_LAST", "Layout", "best", "layouts", "move_between"]
 
 
 @dataclass(frozen=True)
@@ -34,24 +34,41 @@ CHANNELS_LAST = Layout("channels moved last", lambda x: np.moveaxis(x, 1, -1), l
 CHANNELS_FIRST = Layout("channels moved first", lambda x: np.moveaxis(x, -1, 1), lambda x: np.moveaxis(x, 1, -1))
 
 
-def layouts(a: tuple[int, ...], b: tuple[int, ...], image: tuple[int, ...] | None = None) -> list[Layout]:
+def move_between(a: bool | None, b: bool | None) -> Layout | None:
+    """Return what moves the channels from A's place to B's: first or not, or None where that is not known."""
+    if a is None or b is None or a == b:
+        return None
+    return CHANNELS_LAST if a else CHANNELS_FIRST
+
+
+def layouts(
+    a: tuple[int, ...], b: tuple[int, ...], image: tuple[int, ...] | None = None, move: Layout | None = None
+) -> list[Layout]:
     """Return the layouts in which an array of shape `b` may be one of shape `a`, the likeliest first.
 
     `image` is the shape, in A, of the image that came last before it: a row of features may be that image, flattened.
+    `move` is what the layers say of where the channels are: of an image that is a cube, the shape says nothing.
     """
     found = [AS_IT_IS] if a == b else []
     if len(a) == len(b) >= 3:
-        found += [move for move in (CHANNELS_LAST, CHANNELS_FIRST) if _moved(a, move) == b]
+        found += [other for other in (CHANNELS_LAST, CHANNELS_FIRST) if _moved(a, other) == b]
+    if move in found and image and len(image) == len(a):
+        found = [move, *(other for other in found if other is not move)]
     if image and a == b and len(a) == 2 and math.prod(image[1:]) == a[1]:
-        found += [_flattened(image, move) for move in (CHANNELS_LAST, CHANNELS_FIRST)]
+        found += [_flattened(image, other) for other in (CHANNELS_LAST, CHANNELS_FIRST)]
     if not found and a[:1] == b[:1] and math.prod(a) == math.prod(b) and max(len(a), len(b)) > 1:
         found = [Layout(f"reshaped to {b}", lambda x: x.reshape(b), lambda x: x.reshape(a))]
     return found
 
 
 def best(found: list[Layout], a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> Layout:
-    """Return the layout in which the values of `b` are nearest to those of `a`."""
-    return found[0] if len(found) == 1 else min(found, key=lambda layout: _distance(layout.there(a), b))
+    """Return the likeliest layout; another only if the values of `b` are a thousand times nearer in it."""
+    likeliest = found[0]
+    if len(found) == 1:
+        return likeliest
+    nearest = min(found, key=lambda layout: _distance(layout.there(a), b))
+    far = _distance(likeliest.there(a), b)
+    return nearest if _distance(nearest.there(a), b) < far / 1000 else likeliest
 
 
 def _moved(shape: tuple[int, ...], move: Layout) -> tuple[int, ...]:

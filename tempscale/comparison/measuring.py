@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tempscale.comparison.layouts import Layout, best, layouts
+from tempscale.comparison.layouts import Layout, best, layouts, move_between
 from tempscale.comparison.reader import Call, Inputs, ModelReader, Values, is_float, moved, unit
 from tempscale.comparison.recording import Key, Numbered, Record
 
@@ -59,6 +59,8 @@ class Place:
         Whether this is about the first argument that arrives at it, so about the code before it.
     image : tuple of int, optional
         Shape of the image that came last in A.
+    move : Layout, optional
+        How the channels of images go from A's place to B's, as the last layers say that care.
     layout : Layout
         How B holds what A holds.
     expected, found : numpy.ndarray
@@ -75,6 +77,7 @@ class Place:
     b: Record
     arriving: bool
     image: tuple[int, ...] | None = None
+    move: Layout | None = None
     layout: Layout | None = None
     expected: np.ndarray[Any, Any] = field(default_factory=lambda: np.zeros(0))
     found: np.ndarray[Any, Any] = field(default_factory=lambda: np.zeros(0))
@@ -145,12 +148,14 @@ def places_of(pairs: list[tuple[Record, Record]], a: Record, b: Record) -> list[
     """Return where two models are compared: what arrives at each layer of a pair, its results, and the output."""
     found: list[Place] = []
     image = a.taken[0].shape if a.taken and a.taken[0].ndim > 2 else None
+    move: Layout | None = None
     for one, other in pairs:
+        move = move_between(one.layer.channels_first, other.layer.channels_first) or move
         if one.taken and other.taken:
-            found.append(Place(one, other, arriving=True, image=image))
-        found.append(Place(one, other, arriving=False, image=image))
+            found.append(Place(one, other, arriving=True, image=image, move=move))
+        found.append(Place(one, other, arriving=False, image=image, move=move))
         image = one.shape if one.given[0].ndim > 2 else image
-    return [*found, Place(a, b, arriving=False, image=image)]
+    return [*found, Place(a, b, arriving=False, image=image, move=move)]
 
 
 def floors(reader: ModelReader, inputs: Inputs, places: list[Place]) -> None:
@@ -170,7 +175,7 @@ def hold(reader: ModelReader, inputs: Inputs, places: list[Place]) -> None:
 
     def first(place: Place, found: np.ndarray[Any, Any]) -> None:
         place.found = found
-        possible = layouts(place.reference.shape, found.shape, place.image)
+        possible = layouts(place.reference.shape, found.shape, place.image, place.move)
         if possible:
             place.layout = best(possible, place.reference, found)
             place.expected = place.layout.there(place.reference)
@@ -217,7 +222,7 @@ class _OfB(_Given):
         """Return A's arguments in B's layout. What B is given more than A goes on as it came."""
         found = list(own)
         for number, (a, b) in enumerate(zip(place.a.taken, own, strict=False)):
-            possible = layouts(a.shape, b.shape, place.image)
+            possible = layouts(a.shape, b.shape, place.image, place.move)
             layout = arriving.layout if number == 0 and arriving else best(possible, a, b) if possible else None
             if layout is not None and is_float(a) == is_float(b):
                 found[number] = self.moved(layout.there(a)) if is_float(a) else layout.there(a)
