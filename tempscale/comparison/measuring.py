@@ -105,7 +105,7 @@ class Place:
     @property
     def floor(self) -> float:
         """How far rounding may take a correct layer, relative to the scale."""
-        smallest = unit(self.reference) if is_float(self.reference) else 2.0**-24
+        smallest = 2 * unit(self.reference) if is_float(self.reference) else 2.0**-23  # each rounds its results once
         one, other = max(self.moved_a, smallest), max(self.moved_b, smallest)
         return min(max(one, other), _SPREAD * min(one, other))
 
