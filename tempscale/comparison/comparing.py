@@ -178,8 +178,8 @@ def _recorded(reader: ModelReader, inputs: Inputs, name: str) -> Record:
 
 
 def _listing(root: Record) -> str:
-    names = [f"{call.name or call.layer.title} {call.shape}" for call in leaves_of(root)]
-    return ", ".join(names[:6]) + (", ..." if len(names) > 6 else "") if names else "none"
+    names = [f"{call.name} {call.shape}" for call in leaves_of(root)]
+    return ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
 
 
 # What should be known first
@@ -187,7 +187,7 @@ def _listing(root: Record) -> str:
 
 def _oddities(root: Record, model: str) -> list[str]:
     found = []
-    for call in leaves_of(root) or [root]:
+    for call in leaves_of(root):
         bad = [x for x in call.given if is_float(x) and not np.isfinite(np.asarray(x, np.float64)).all()]
         if bad:
             count = int((~np.isfinite(np.asarray(bad[0], np.float64))).sum())
@@ -203,7 +203,7 @@ def _oddities(root: Record, model: str) -> list[str]:
 
 def _random_layer(one: Record, other: Record) -> Record | None:
     """Return the first layer that gave other values for the same input."""
-    for first, second in zip(leaves_of(one) or [one], leaves_of(other) or [other], strict=False):
+    for first, second in zip(leaves_of(one), leaves_of(other), strict=False):
         same_input = all(
             np.array_equal(x, y, equal_nan=x.dtype.kind == "f") for x, y in zip(first.taken, second.taken, strict=False)
         )
@@ -215,7 +215,7 @@ def _random_layer(one: Record, other: Record) -> Record | None:
 def _of_random(call: Record, model: str) -> LayerPair:
     if call.layer.kind != "dropout":
         raise ValueError(
-            f"{model} draws random numbers in {call.name or 'its own code'} ({call.layer.title}): two runs on the same "
+            f"{model} draws random numbers in {call.name} ({call.layer.title}): two runs on the same "
             "input differ, so there is nothing to compare. Switch that off, or fix what is drawn"
         )
     return LayerPair(
@@ -242,10 +242,10 @@ def _explain(b: ModelReader, inputs: Inputs, places: list[Place], weighted: list
         if place.verdict == "different":
             place.reason = reasons.of_layer(place, call, taken, weighted)
 
-    if any(place.verdict == "different" and not place.arriving for place in places[:-1]):
+    if any(place.verdict == "different" and not (place.arriving or place.whole) for place in places):
         examine(b, inputs, places, look)
     for number, place in enumerate(places):
-        if place.verdict == "different" and (place.arriving or place is places[-1]):
+        if place.verdict == "different" and (place.arriving or place.whole):
             place.reason = reasons.of_code(place, places[:number][-2 * _SOURCES :])
 
 
@@ -253,7 +253,7 @@ def _worth_a_row(place: Place, places: list[Place]) -> bool:
     """Whether there is anything to say: what arrives as another layer gave it was not computed in between."""
     if place.arriving and place.layout is None:  # as when B pads by hand: then its layer is run on what arrives there
         return False
-    if not (place.arriving or place is places[-1]) or place.verdict != "same":
+    if not (place.arriving or place.whole) or place.verdict != "same":
         return True
     values = place.reference.ravel()
     before = [other.reference for other in places[: places.index(place)]]
@@ -269,7 +269,7 @@ def _layer_pair(place: Place) -> LayerPair:
     return LayerPair(
         a=place.a.name,
         b=place.b.name,
-        what="code" if place.arriving else "layer" if place.a.key[0] or place.b.key[0] else "output",
+        what="code" if place.arriving else "output" if place.whole else "layer",
         kind=" / ".join(names),
         shape=place.reference.shape,
         own=place.own,

@@ -47,7 +47,7 @@ class Record:
     def name(self) -> str:
         """Name of the layer; with a count if it was called before."""
         name, again = self.key
-        return f"{name} (call {again + 1})" if again else name
+        return f"{name} (call {again + 1})" if again else name or self.layer.title
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -113,9 +113,7 @@ def _fingerprint(weight: np.ndarray[Any, Any]) -> tuple[float, float]:
 
 
 def leaves_of(root: Record, whole: frozenset[str] = frozenset()) -> list[Record]:
-    """Return the calls that are looked at as one: without calls inside, or of a kind in `whole`. The model is none."""
-    found: list[Record] = []
-    for child in root.children:
-        inside = [] if child.layer.kind in whole else leaves_of(child, whole)
-        found += inside or [child]
-    return found
+    """Return the calls that are looked at as one: without calls inside, or of a kind in `whole`."""
+    if not root.children or root.layer.kind in whole:
+        return [root]
+    return [leaf for child in root.children for leaf in leaves_of(child, whole)]

@@ -104,6 +104,20 @@ def test_padding_by_hand_is_the_same_as_padding_in_the_layer(torch):
     assert "padding is ((0, 2), (0, 2)) in b and ((1, 1), (1, 1)) in a" in report.first.reason
 
 
+def test_a_model_that_is_one_layer_is_compared_like_any_other(torch):
+    a = torch.nn.Linear(3, 4)
+    b = torch.nn.Sequential(torch.nn.Linear(3, 4))
+    b[0].load_state_dict(a.state_dict())
+    x = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
+    for one, other in ((a, a), (a, b), (b, a)):
+        report = ts.compare(one, other, x)
+        assert (report.verdict, len(report.layers)) == ("same", 1), report
+    with torch.no_grad():
+        b[0].bias[0] += 1
+    for one, other in ((a, b), (b, a)):
+        assert "bias: it differs from a's" in ts.compare(one, other, x).first.reason
+
+
 def test_attention_of_one_module_is_compared_with_attention_of_several(torch):
     class Attention(torch.nn.Module):
         def __init__(self, scale):
