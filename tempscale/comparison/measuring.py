@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -95,12 +96,12 @@ class Place:
         values = self.a.taken if self.arriving else self.a.given
         return values[0]
 
-    @property
+    @cached_property
     def scale(self) -> float:
         """Largest magnitude of A's values."""
         return scale_of(self.reference)
 
-    @property
+    @cached_property
     def own(self) -> float:
         """Error of B's layer on A's input, relative to the scale; inf where the shapes do not fit."""
         return np.inf if self.layout is None else error(self.expected, self.found)
@@ -131,6 +132,9 @@ class Place:
 
 def scale_of(x: np.ndarray[Any, Any]) -> float:
     """Largest magnitude of what is finite in `x`."""
+    largest = float(np.abs(x).max(initial=0)) if x.size else 0.0
+    if np.isfinite(largest):
+        return largest
     wide = np.abs(np.asarray(x, np.float64))
     return float(wide[np.isfinite(wide)].max(initial=0.0))
 
@@ -139,12 +143,20 @@ def error(expected: np.ndarray[Any, Any], found: np.ndarray[Any, Any]) -> float:
     """Largest difference, relative to the largest expected magnitude; inf where one is finite and the other is not."""
     if expected.shape != found.shape:
         return np.inf
-    wide, other = np.asarray(expected, np.float64), np.asarray(found, np.float64)
-    same = (wide == other) | (np.isnan(wide) & np.isnan(other))
-    with np.errstate(invalid="ignore"):
-        difference = np.where(same, 0.0, np.abs(wide - other))
-    largest = float(np.nan_to_num(difference, nan=np.inf, posinf=np.inf).max(initial=0.0))
-    return largest / scale_of(expected) if largest else 0.0
+    largest = _largest_difference(expected, found)
+    return largest / (scale_of(expected) or np.finfo(np.float64).tiny) if largest else 0.0
+
+
+def _largest_difference(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> float:
+    if not (a.dtype == b.dtype and a.dtype in (np.float32, np.float64)):
+        a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        difference = np.abs(a - b)
+    largest = float(difference.max(initial=0.0))
+    if np.isfinite(largest):
+        return largest
+    difference[(a == b) | (np.isnan(a) & np.isnan(b))] = 0.0  # equal infinities, and NaN in both
+    return float(np.nan_to_num(difference, nan=np.inf, posinf=np.inf).max(initial=0.0))
 
 
 def places_of(pairs: list[tuple[Record, Record]], a: Record, b: Record) -> list[Place]:
