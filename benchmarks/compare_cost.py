@@ -95,9 +95,7 @@ def main() -> None:
     report = tempscale.compare(a, b, x)
     worst = max(pair.ratio for pair in report.layers)
     print(f"verdict: {report.verdict}, {len(report.layers)} lines, own error at most {worst:.2f} floors")
-    print(
-        f"forward pass of both: {forward * 1e3:.0f} ms; comparison: {compared:.2f} s, {compared / forward:.0f} of them"
-    )
+    print(f"forward pass of both: {1e3 * forward:.0f} ms; comparison: {compared:.2f} s, or {compared / forward:.0f}")
 
 
 if __name__ == "__main__":

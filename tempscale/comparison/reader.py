@@ -196,7 +196,8 @@ def moved(x: np.ndarray[Any, Any], rng: np.random.Generator) -> np.ndarray[Any, 
     step = rng.integers(0, 2, size=x.shape, dtype=np.int8) * np.int8(2) - np.int8(1)
     step[~np.isfinite(x) | (x == 0)] = 0
     bits = np.ascontiguousarray(x).view(f"i{x.itemsize}")
-    return (bits + step).view(x.dtype)  # the next number of the same sign has the next bits
+    near: np.ndarray[Any, Any] = (bits + step).view(x.dtype)  # the next number of the same sign has the next bits
+    return near
 
 
 def is_float(x: np.ndarray[Any, Any]) -> bool:
