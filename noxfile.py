@@ -10,6 +10,7 @@ nox.options.reuse_existing_virtualenvs = True
 
 # Versions that the tests were run with. torch is pinned there to one that has a small CPU build.
 PINNED = ("-c", "constraints.txt")
+LOWEST = ("-c", "constraints-lowest.txt")
 PROJECT = nox.project.load_toml("pyproject.toml")
 TEST = nox.project.dependency_groups(PROJECT, "test")
 BENCH = nox.project.dependency_groups(PROJECT, "bench")
@@ -32,6 +33,23 @@ def tests_numpy(session: nox.Session) -> None:
         "tests/house/test_core_only.py",
         "tests/core/test_registry.py",
         "tests/testing/test_ulp.py",
+        *session.posargs,
+    )
+
+
+@nox.session(name="tests-lowest")
+def tests_lowest(session: nox.Session) -> None:
+    """The lowest versions that pyproject.toml allows: the quick conformance, and what leans most on the frameworks."""
+    session.install(*LOWEST, ".[all-cpu,testing]", *TEST)
+    session.run("tempscale", "conform", "--quick")
+    session.run(
+        "pytest",
+        "--require-backends",
+        "tests/core/test_dispatch.py",
+        "tests/arrays/test_transforms.py",
+        "tests/random/test_random.py",
+        "tests/backends/test_traced_numpy.py",
+        "tests/backends/test_internals.py",
         *session.posargs,
     )
 

@@ -47,12 +47,23 @@ def _time(run: Contender, calls: int) -> float:
     return (time.perf_counter() - start) / calls
 
 
+def tensorflow_ways() -> dict[str, Callable[[Any], Any]]:
+    """Return the ways to run a function in TensorFlow."""
+    import tensorflow as tf
+
+    return {
+        "eager": lambda fn: fn,
+        "tf.function": lambda fn: tf.function(fn, autograph=False),
+        "tf.function(jit_compile=True)": lambda fn: tf.function(fn, autograph=False, jit_compile=True),
+    }
+
+
 def forget_shapes(backend: Backend) -> None:
     """Have torch.compile take the sizes that come next for constants; after two of them it takes them for unknown."""
     if backend.name == "torch":
         import torch
 
-        torch._dynamo.reset()
+        torch.compiler.reset()
 
 
 def without_numba(run: Callable[..., Any]) -> Callable[..., Any]:

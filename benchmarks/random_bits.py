@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 import tempscale
-from benchmarks._measure import Contender, ratios, without_numba
+from benchmarks._measure import Contender, ratios, tensorflow_ways, without_numba
 from tempscale import random
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -96,11 +96,7 @@ def tensorflow_peer() -> Peer:
 
     seed = tf.constant([0, 42])
     return Peer(
-        {
-            "eager": lambda fn: fn,
-            "tf.function": lambda fn: tf.function(fn, autograph=False),
-            "tf.function(jit_compile=True)": lambda fn: tf.function(fn, autograph=False, jit_compile=True),
-        },
+        tensorflow_ways(),
         {
             "bits": lambda key, n: tf.random.stateless_uniform((n,), seed, None, None, tf.uint32),
             "uniform": lambda key, n: tf.random.stateless_uniform((n,), seed),

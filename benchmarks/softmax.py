@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 import tempscale
-from benchmarks._measure import peak_bytes, ratios
+from benchmarks._measure import peak_bytes, ratios, tensorflow_ways
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 SHAPES = ((64, 128_256), (4, 10))
@@ -79,11 +79,7 @@ def tensorflow_peer() -> Peer:
     import tensorflow as tf
 
     return Peer(
-        {
-            "eager": lambda fn: fn,
-            "tf.function": lambda fn: tf.function(fn, autograph=False),
-            "tf.function(jit_compile=True)": lambda fn: tf.function(fn, autograph=False, jit_compile=True),
-        },
+        tensorflow_ways(),
         lambda x: tf.nn.softmax(x / T),
         lambda x: tf.nn.log_softmax(x / T),
         # adding zero: tf.identity would share the memory

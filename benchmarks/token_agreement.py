@@ -140,7 +140,7 @@ def total_variation(x: np.ndarray[Any, Any], t: float) -> float:
 
     with np.errstate(all="ignore"):
         factor = gumbel.factor_of_number(t)
-        field = gumbel.prepared(gumbel.grouped(x[None]), gumbel.shifts(x[None]), factor, np)
+        field = gumbel.field_of(gumbel.grouped(x[None]), gumbel.shifts(x[None]), factor, np)
         group = np.where(field.empty, 0, 2.0 ** -(field.start / gumbel.ONE))
         entries = np.concatenate(field.parts, axis=1)
         own = gumbel.scaled(field.best[:, None] - entries, entries, factor, 2.0**30, np) / gumbel.ONE

@@ -8,7 +8,7 @@ from tempscale._core.operation import agnostic
 from tempscale._core.registry import backends, get_backend, register_backend
 from tempscale.arrays import array_namespace, convert, custom_gradient, stop_gradient, to_numpy
 from tempscale.backend import Backend, BackendEntry, BackendUnavailableError
-from tempscale.losses import cross_entropy
+from tempscale.losses import cross_entropy, linear_cross_entropy
 from tempscale.probability import entropy, kl_divergence, log_prob, log_softmax, logsumexp, softmax
 from tempscale.probability._sparsemax import sparsemax
 from tempscale.transforms import grad, jit, value_and_grad, vmap
@@ -35,6 +35,7 @@ __all__ = [
     "grad",
     "jit",
     "kl_divergence",
+    "linear_cross_entropy",
     "log_prob",
     "log_softmax",
     "logsumexp",

@@ -70,6 +70,10 @@ def _with_classes(batch: tuple[int, ...], classes: int) -> Arrays:
     return *_logits(batch, classes), _classes(batch, classes)
 
 
+def _layer(batch: tuple[int, ...], classes: int) -> Arrays:
+    return _normal((*batch, 6), 5), _normal((classes, 6), 6), _classes(batch, classes)
+
+
 def _with_weights(batch: tuple[int, ...], classes: int) -> Arrays:
     return *_with_classes(batch, classes), np.linspace(0.5, 2.0, classes, dtype=np.float32)
 
@@ -131,6 +135,17 @@ PRECISE_OF_TWO = tuple(
 PROBABILITIES = (*_ROWS, *_PRECISE, *_OF_TWO)
 """Functions of rows of logits that are differentiable."""
 
+LAYERS = (
+    Function("linear_cross_entropy", ts.linear_cross_entropy, _layer, (0, 1)),
+    Function(
+        "linear_cross_entropy with smoothing, z-loss and softcap",
+        partial(ts.linear_cross_entropy, label_smoothing=0.1, z_loss=0.01, softcap=5.0, reduction="none"),
+        _layer,
+        (0, 1),
+    ),
+)
+"""Functions of a linear layer, whose weight has no rows."""
+
 TOKENS = (
     Function("sample", ts.sample, _with_key),
     Function("sample of several", partial(ts.sample, num_samples=3), _with_key),
@@ -160,4 +175,4 @@ RANDOM = (
 )
 """Functions of a key, that draw from distributions."""
 
-EVERY_FUNCTION = (*PROBABILITIES, *TOKENS, *RANDOM)
+EVERY_FUNCTION = (*PROBABILITIES, *LAYERS, *TOKENS, *RANDOM)

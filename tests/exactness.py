@@ -38,11 +38,11 @@ def exact_of(name: str, *operands: Any, temperature: Any = 1.0, axis: int = -1, 
     logits = operands[0]
     working = "float64" if logits.dtype == np.float64 else "float32"
     rows = [
-        x if x.dtype.kind in "iu" else wide.widen(np.moveaxis(x, axis, -1).reshape(-1, x.shape[axis]), working)
+        x if x.dtype.kind in "iu" else wide.to_wide(np.moveaxis(x, axis, -1).reshape(-1, x.shape[axis]), working)
         for x in operands
     ]
     per_row = [1 if i == axis % logits.ndim else n for i, n in enumerate(logits.shape)]
-    temperature = wide.widen(np.broadcast_to(temperature, per_row).reshape(-1, 1), working)
+    temperature = wide.to_wide(np.broadcast_to(temperature, per_row).reshape(-1, 1), working)
     constants = {"u": 2.0**-53 if working == "float64" else 2.0**-24, "tiny": smallest_normal(working)}
     with np.errstate(all="ignore"):
         found = specification.reference(*rows, temperature, **options)

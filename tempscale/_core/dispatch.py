@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from tempscale._core.internals import constant_while_tracing
 from tempscale._core.registry import (
     candidates,
-    constant_while_tracing,
     framework_of,
     get_backend,
     loaded,

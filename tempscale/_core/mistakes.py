@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple, TypeVar, cast
 
 from tempscale._core.dispatch import refuse_unsupported
+from tempscale._core.internals import called_as_it_is
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _WRITTEN = (int, float, complex, str, bytes, type(None))
@@ -167,5 +168,4 @@ def in_words(fn: _F) -> _F:
             call.check(args, kwargs)
             raise
 
-    checked.autograph_info__ = {}  # type: ignore[attr-defined]  # TensorFlow's AutoGraph calls it as it is
-    return cast("_F", checked)
+    return cast("_F", called_as_it_is(checked))

@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar, cast
 
+from tempscale._core.internals import constant_while_tracing
 from tempscale.backend import Backend, BackendEntry, BackendUnavailableError, missing_members
 
 ENTRY_POINT_GROUP = "tempscale.backends"
@@ -32,21 +33,6 @@ _broken: dict[str, Exception] = {}
 _listeners: list[Callable[[], None]] = []  # called when the set of backends changes
 importing: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext  # around each import of a framework
 _scanned = False
-
-
-def constant_while_tracing(fn: _F) -> _F:
-    """Have `torch.compile` call `fn` for real and keep its result, instead of tracing into it.
-
-    The mark is what `torch.compiler.assume_constant_result` sets; set here by hand, because this package may
-    not import torch. It lets even the first call, which imports the backend, trace without a graph break. The
-    function should return a name: an object that came out of a call Dynamo cannot always guard.
-
-    The other mark, that of `tf.autograph.experimental.do_not_convert`, is for TensorFlow's AutoGraph: it would convert
-    what imports the backend, down to importlib, and warn that it cannot.
-    """
-    fn._dynamo_marked_constant = True  # type: ignore[attr-defined]
-    fn.autograph_info__ = {}  # type: ignore[attr-defined]
-    return fn
 
 
 def with_code_of_its_own(fn: _F) -> _F:

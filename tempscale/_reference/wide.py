@@ -14,7 +14,7 @@ WIDE_LONGDOUBLE = bool(np.finfo(np.longdouble).nmant > np.finfo(np.float64).nman
 Wide = np.ndarray[Any, Any]
 
 
-def widen(x: Any, working: str, *, longdouble: bool = WIDE_LONGDOUBLE) -> Wide:
+def to_wide(x: Any, working: str, *, longdouble: bool = WIDE_LONGDOUBLE) -> Wide:
     """Return `x` in the precision of the reference for the working precision `working`, exactly."""
     # every dtype that is tested fits; side by side, because NumPy's sums are not in pairs along other axes
     exact = np.asarray(x).astype(np.float64, order="C")
@@ -23,7 +23,7 @@ def widen(x: Any, working: str, *, longdouble: bool = WIDE_LONGDOUBLE) -> Wide:
     return exact.astype(np.longdouble) if longdouble else _to_mpmath(exact)
 
 
-def narrow(x: Any) -> Wide:
+def as_floats(x: Any) -> Wide:
     """Return `x` as floats that NumPy's ufuncs take: longdouble where it is wide, else float64."""
     x = np.asarray(x)
     if x.dtype != object:
@@ -55,7 +55,7 @@ def _elementwise(name: str) -> Any:
     return apply
 
 
-exp, log, log1p, isnan, absolute = (_elementwise(name) for name in ("exp", "log", "log1p", "isnan", "abs"))
+exp, log, log1p, tanh, isnan, absolute = map(_elementwise, ("exp", "log", "log1p", "tanh", "isnan", "abs"))
 
 
 def divide(x: Wide, y: Wide) -> Wide:

@@ -13,6 +13,7 @@ from rich.console import Console
 from tempscale import __version__
 from tempscale.cli import compare as comparing
 from tempscale.cli import conform as conforming
+from tempscale.cli import facts as stating
 from tempscale.cli import sample as sampling
 from tempscale.cli import show as showing
 from tempscale.cli.errors import UsageError
@@ -236,6 +237,42 @@ def sample(
             draws=draws,
             backends=conforming.split_names(backend, "--backend"),
             compiled=compiled,
+        )
+    raise typer.Exit(status)
+
+
+@app.command()
+def facts(
+    topic: Annotated[
+        str | None,
+        typer.Argument(metavar="[TOPIC]", help="A topic, or the id of a fact (default: all).", show_default=False),
+    ] = None,
+    framework: Annotated[
+        _Names, typer.Option(metavar="NAME", help="Only what is said of these libraries (default: all).")
+    ] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table as Markdown.")] = None,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it as JSON, with the versions.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write it as one HTML page that works offline.")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Show what has changed since this JSON was written.")
+    ] = None,
+) -> None:
+    """Show where PyTorch, Keras, TensorFlow, JAX, Flax, optax and NumPy differ, as measured here.
+
+    Each fact has the defaults of what is installed, what a probe of a few lines measured, what it costs who overlooks
+    it, and how to make them equal.
+
+    Exit status: 0; with --against 1 if a default or a behaviour has changed; 2 for a mistake in the command, or a file
+    that cannot be read or written.
+    """
+    with _usage_errors("facts"):
+        status = stating.show_facts(
+            topic,
+            conforming.split_names(framework, "--framework"),
+            stating.Destinations(markdown=markdown, json=json, html=html),
+            against=against,
         )
     raise typer.Exit(status)
 

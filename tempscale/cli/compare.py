@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tempscale.cli.conform import require_writable, write
 from tempscale.cli.console import stdout
 from tempscale.cli.errors import UsageError
 from tempscale.cli.files import read_arrays
 from tempscale.cli.modules import model_at
+from tempscale.cli.writing import require_writable, write
 from tempscale.comparison import ComparisonReport, compare_traces
 from tempscale.comparison import compare as compare_models
 

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tempscale._core.operation import Operation
-from tempscale.cli.console import stdout
+from tempscale.cli.console import progress_bar, stdout
 from tempscale.cli.errors import UsageError
 from tempscale.cli.files import read_logits
+from tempscale.cli.writing import require_writable, write
 from tempscale.reporting.formats import to_html, to_json, to_junit
 from tempscale.reporting.report import Report
 from tempscale.reporting.tables import show_report
 from tempscale.testing import conformance
 
-__all__ = ["Destinations", "conform", "logits", "require_writable", "selection", "split_names", "write"]
+__all__ = ["Destinations", "conform", "logits", "selection", "split_names"]
 
 
 @dataclass(frozen=True)
@@ -111,54 +109,13 @@ def _run(
     data: np.ndarray[Any, Any] | None,
     operations: Sequence[Operation[..., Any]] | None,
 ) -> Report:
-    with _progress_bar() as progress:
+    with progress_bar("importing the frameworks") as update:
         try:
-            return conformance.run(chosen, operations=operations, logits=data, progress=progress)
+            return conformance.run(
+                chosen,
+                operations=operations,
+                logits=data,
+                progress=lambda now: update(now.done, now.total, now.label),
+            )
         except ValueError as error:  # an unknown name; an error of a backend becomes a cell
             raise UsageError(str(error)) from error
-
-
-@contextmanager
-def _progress_bar() -> Iterator[Callable[[conformance.Progress], None] | None]:
-    """Show a bar on standard error while the block runs, if that is a terminal."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    bar = Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-    )
-    with bar:
-        task = bar.add_task("importing the frameworks", total=None)
-        yield lambda now: bar.update(task, completed=now.done, total=now.total, description=now.label)
-
-
-def require_writable(path: Path) -> None:
-    """Raise before the run if the file cannot be written, rather than lose the report after it."""
-    existed = path.exists()
-    try:
-        path.open("a", encoding="utf-8").close()
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {path}: {_reason(error)}; choose a file in an existing folder that you can write to"
-        ) from error
-    if not existed:
-        path.unlink()
-
-
-def write(path: Path, text: str) -> str:
-    """Write a file. Return what went wrong, or "": the other files are written all the same."""
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        return _reason(error)
-    return ""
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()

@@ -7,7 +7,8 @@ from importlib import resources
 
 from tempscale.comparison.report import ComparisonReport, LayerPair
 from tempscale.comparison.text import in_floors, sentence
-from tempscale.reporting.html import Html, document, element
+from tempscale.reporting.html import Html, element
+from tempscale.reporting.parts import document, section
 
 __all__ = ["to_html"]
 
@@ -22,14 +23,14 @@ def to_html(report: ComparisonReport) -> str:
     return document(
         f"{sentence(report)} - tempscale compare",
         _header(report),
-        _section(
+        section(
             "The path of the error",
             "From the first layer to the last, in units of what rounding may do there. A dot is what B adds by itself "
             "when it computes from A's values; the line is the difference when each computes from its own.",
             _path(report),
             _key(),
         ),
-        _section(
+        section(
             "Layer by layer",
             "Select a line for its worst element and its differences. Lines set in are the code between layers.",
             _columns(report),
@@ -37,10 +38,6 @@ def to_html(report: ComparisonReport) -> str:
         _unpaired(report),
         style=style,
     )
-
-
-def _section(heading: str, lead: str, *content: Html) -> Html:
-    return element("section", element("h2", heading), element("p", lead, class_="lead"), *content)
 
 
 def _header(report: ComparisonReport) -> Html:
@@ -197,4 +194,4 @@ def _unpaired(report: ComparisonReport) -> Html:
     if not items:
         return Html("")
     lead = "Of these only the effect on later layers is compared: they are part of the code between."
-    return _section("Without a counterpart", lead, element("ul", *items, class_="plain"))
+    return section("Without a counterpart", lead, element("ul", *items, class_="plain"))

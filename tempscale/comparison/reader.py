@@ -10,6 +10,7 @@ class of the models that it reads.
 
 from __future__ import annotations
 
+import copy
 import importlib
 import sys
 from abc import ABC, abstractmethod
@@ -21,7 +22,19 @@ import numpy as np
 
 from tempscale._core import registry
 
-__all__ = ["Around", "Call", "Inputs", "Layer", "ModelReader", "moved", "reader_of", "replaced", "same_padding"]
+__all__ = [
+    "Around",
+    "Call",
+    "Inputs",
+    "Layer",
+    "ModelReader",
+    "leaves_of_tree",
+    "mapped_tree",
+    "moved",
+    "reader_of",
+    "replaced",
+    "same_padding",
+]
 
 Values: TypeAlias = list[np.ndarray[Any, Any]]
 """The arrays among the arguments of a layer, each object once; or among what it returns."""
@@ -176,6 +189,25 @@ def replaced(owner: Any, attribute: str, value: Any) -> Callable[[], None]:
     before = getattr(owner, attribute)
     setattr(owner, attribute, value)
     return lambda: setattr(owner, attribute, before)
+
+
+def leaves_of_tree(tree: Any) -> list[Any]:
+    """Return what dicts, lists and tuples hold, nested as they may be, in order."""
+    found: list[Any] = []
+    mapped_tree(found.append, tree)
+    return found
+
+
+def mapped_tree(function: Callable[[Any], Any], tree: Any) -> Any:
+    """Return a tree of the same kind with the results of `function` for what it holds."""
+    if isinstance(tree, dict):
+        made = copy.copy(tree)
+        made.update({key: mapped_tree(function, value) for key, value in tree.items()})
+        return made
+    if isinstance(tree, (list, tuple)):
+        values = [mapped_tree(function, value) for value in tree]
+        return type(tree)(*values) if hasattr(tree, "_fields") else type(tree)(values)
+    return function(tree)
 
 
 def same_padding(

@@ -5,19 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from tempscale._core.arguments import as_axis, as_float, as_integer, as_mask, as_temperature, same_shape
-from tempscale._core.checks import check_key, check_logits, checking
+from tempscale._core.checks import check_logits, checking
 from tempscale._core.dispatch import call_backend, is_number, is_sequence, unwrap
-from tempscale._core.mistakes import in_words, shown
+from tempscale._core.mistakes import in_words
 from tempscale._core.operation import INJECTED, agnostic
 from tempscale.backend import Array, Backend
 from tempscale.kernels import gumbel
 from tempscale.kernels.gumbel.tokens import tokens_of_batch
-from tempscale.kernels.threefry import raw_key
-from tempscale.random import Key
+from tempscale.random._arguments import Key, host_words, raw_words, require_key
 
 DEFINITION_VERSION = gumbel.VERSION
 """Version of the definition of a draw. Within a version the same arguments give the same tokens, for good."""
-_KEY_DTYPES = ("int32", "uint32", "int64")
 _MOST_CLASSES = gumbel.MOST_SLOTS * gumbel.GROUPS
 
 
@@ -188,7 +186,6 @@ def _prepare(
     temperature = as_factor(backend, temperature, logits, axis)
     if checking():
         check_logits(backend, logits, where, axis, "logits")
-        check_key(backend, key)
     options = {"temperature": temperature, "where": where, "draws": draws, "replacement": replacement}
     return (logits, key), options
 
@@ -211,27 +208,18 @@ def _sample(
 def key_beside(key: Any, **others: Any) -> Any:
     """Return a key as an array, of the framework and on the device of what is given beside it."""
     key = unwrap(key)
-    if is_number(key) or is_sequence(key) or not (isinstance(key, Key) or hasattr(key, "shape")):
-        raise TypeError(
-            f"key is {shown(key)}, expected one that tempscale.random.key(seed) makes, or an integer array of "
-            "shape (2,); for a key per row tempscale.random.split(key, rows, like=logits)"
-        )
+    require_key(key, "; for a key per row tempscale.random.split(key, rows, like=logits)")
     if not isinstance(key, Key):
         return key
     arrays = {name: x for name, x in others.items() if not (x is None or is_number(x) or is_sequence(x))}
     found = [unwrap(x) for x in arrays.values()]
-    backend = call_backend(found, [*arrays])
-    # as int32, because some compilers do not take a constant of uint32
-    words = [word - ((word & 2**31) << 1) for word in (key.high, key.low)]
-    return backend.asarray(words, dtype="int32", like=found[0] if found else None)
+    return host_words(call_backend(found, [*arrays]), key, found[0] if found else None)
 
 
 def as_key(backend: Backend, key: Array, batch: tuple[int | None, ...]) -> Array:
     """Return the words of a key: of shape (2,), or of one key per row."""
-    raw = raw_key(key)
-    dtype, shape = backend.dtype_name(raw), backend.shape(raw)
-    if dtype not in _KEY_DTYPES:
-        raise TypeError(f"key is an array of {dtype}, expected words of {', '.join(_KEY_DTYPES)}")
+    raw = raw_words(backend, key)
+    shape = backend.shape(raw)
     if shape != (2,) and not same_shape(shape, (*batch, 2)):
         raise ValueError(f"key has shape {shape}, expected (2,) for all rows, or one per row, {(*batch, 2)}")
     return raw

@@ -2,8 +2,9 @@
 
 from tempscale._core.dispatch import unwrap
 from tempscale._core.dtypes import LARGEST, SMALLEST_NORMAL, cast, working_dtype
+from tempscale._core.internals import constant_while_tracing
 from tempscale._core.operation import OPERATIONS, Operation
-from tempscale._core.registry import constant_while_tracing, with_code_of_its_own
+from tempscale._core.registry import with_code_of_its_own
 from tempscale._core.trees import flatten
 
 __all__ = [

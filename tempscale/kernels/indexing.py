@@ -1,4 +1,4 @@
-"""Entries at indices, and the size of an axis: frameworks differ in both."""
+"""Entries at indices, indices, and the size of an axis: frameworks differ in all of them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,24 @@ def axis_size(x: Array, /, *, axis: int, xp: Any = INJECTED) -> Any:
 def entry_at(x: Array, index: Array, /, *, axis: int, xp: Any = INJECTED) -> Array:
     """Return the entries at indices along `axis`; the indices broadcast along the others."""
     return xp.take_along_axis(x, index, axis=axis)
+
+
+@agnostic
+def indices(x: Array, /, *, axis: int, xp: Any = INJECTED) -> Array:
+    """Return 0, 1, ... as int32, as many as there are entries along an axis."""
+    return xp.arange(x.shape[axis], dtype=backend_of(x).dtype("int32"))
+
+
+@agnostic
+def flat_rows(x: Array, /, *, xp: Any = INJECTED) -> Array:
+    """Return an array as rows of its last axis."""
+    return xp.reshape(x, (-1, x.shape[-1]))
+
+
+@agnostic
+def shaped_as(x: Array, like: Array, /, *, xp: Any = INJECTED) -> Array:
+    """Return an array in the shape of another one of as many entries."""
+    return xp.reshape(x, like.shape)
 
 
 def class_index(labels: Array, x: Array, axis: int, xp: Any) -> tuple[Array, Array]:

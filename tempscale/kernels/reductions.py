@@ -74,10 +74,60 @@ def sum_to_row(x: Array, row: Array, /, *, xp: Any = INJECTED) -> Array:
     return x
 
 
+FEW = 4
+"""Entries that may be added up in any order: 3 roundings, where `accurate_sum` may make 4."""
+
+SHORT = 64
+"""Entries of a row below which float64 adds up all of them."""
+
+
+def added_in_turn(n: int) -> int:
+    """How many of n entries may be added up in any order before float64 adds up the sums.
+
+    They make one rounding less than they are, and the result makes one more; `accurate_sum` may make log2(n) + 2.
+    """
+    return int(math.log2(n)) + 2 if n >= SHORT else 1
+
+
+def equal_parts(n: int) -> int:
+    """Return the largest number of equal parts of n entries whose sum `added_in_turn` allows."""
+    return max(parts for parts in range(1, added_in_turn(n) + 1) if n % parts == 0)
+
+
+def sum_in_float64(x: Array, axis: int, xp: Any) -> Array:
+    """Sum along `axis`, kept, in float64: of sums of a few entries each, so that there is less to widen.
+
+    For natives that run eagerly, on narrower dtypes.
+    """
+    n, parts = x.shape[axis], added_in_turn(x.shape[axis])
+    if parts == 1:
+        return xp.astype(xp.sum(x, axis=axis, keepdims=True, dtype=xp.float64), x.dtype)
+    each, along = n // parts, (slice(None),) * axis
+    equal = x[(*along, slice(parts * each))]
+    sums = xp.sum(xp.reshape(equal, (*x.shape[:axis], parts, each, *x.shape[axis + 1 :])), axis=axis)
+    total = xp.sum(sums, axis=axis, keepdims=True, dtype=xp.float64)
+    if n > parts * each:
+        total = total + xp.sum(x[(*along, slice(parts * each, n))], axis=axis, keepdims=True)
+    return xp.astype(total, x.dtype)
+
+
+def sum_of_halves(x: Array, axis: int, xp: Any) -> Array:
+    """Sum along `axis`, kept: the second half is added to the first, until few are left.
+
+    For natives that run eagerly, on float64.
+    """
+    along = (slice(None),) * axis
+    while (n := x.shape[axis]) > FEW:
+        half = n // 2
+        pairs = x[(*along, slice(half))] + x[(*along, slice(half, 2 * half))]
+        x = xp.concat([pairs, x[(*along, slice(n - 1, n))]], axis=axis) if n % 2 else pairs
+    return xp.sum(x, axis=axis, keepdims=True)
+
+
 def split_sum(x: Array, axis: int, xp: Any) -> Array:
     """Sum along `axis`, kept, in two parts: multiples of a grid, exact in any order, and what is left.
 
-    For natives on float64, where no wider accumulator is at hand. Up to 2^23 entries.
+    For natives that are compiled, on float64, where no wider accumulator is at hand. Up to 2^23 entries.
     """
     if x.shape[axis] == 0:  # which has no maximum
         return xp.sum(x, axis=axis, keepdims=True)

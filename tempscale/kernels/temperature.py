@@ -93,18 +93,29 @@ def scale(logits: Array, temperature: Any, axis: int, where: Array | None, xp: A
     """
     x = widen(logits, where, xp)
     m = stop_gradient(row_max(x, axis=axis))
+    c = rate_of(temperature, working_dtype(x), xp)
+    if is_array(temperature) and len(c.shape) == 0:
+        c = xp.reshape(c, (1,) * len(x.shape))
+    return Scaled(over_temperature(x, m, c, xp), stop_gradient(x) if is_limit(c) else x, m, c)
+
+
+def rate_of(temperature: Any, working: str, xp: Any) -> Any:
+    """Return 1/T: a number, an array, or the limit T itself (0.0 or inf)."""
     if is_limit(temperature):
-        x = stop_gradient(x)
-        return Scaled(_coldest(x, m, xp) if temperature == 0.0 else _hottest(x, m, xp), x, m, temperature)
-    working = working_dtype(x)
+        return temperature
     if isinstance(temperature, float):
         temperature = Reciprocal(1.0 / temperature)
-    if isinstance(temperature, Reciprocal):
-        return Scaled((x - m) * temperature.value, x, m, temperature.value)
-    c = reciprocal(temperature, working, xp)
-    if len(c.shape) == 0:
-        c = xp.reshape(c, (1,) * len(x.shape))
-    return Scaled(_scaled_by_array(x, m, c, working, xp), x, m, c)
+    return temperature.value if isinstance(temperature, Reciprocal) else reciprocal(temperature, working, xp)
+
+
+def over_temperature(x: Array, m: Array, c: Any, xp: Any) -> Array:
+    """Return ``(x - m) * c`` for c = 1/T as `rate_of` returns it, but of the rank of `x`, or its limit."""
+    if is_limit(c):
+        x = stop_gradient(x)
+        return _coldest(x, m, xp) if c == 0.0 else _hottest(x, m, xp)
+    if not is_array(c) or len(c.shape) == 0:  # a number, though perhaps a traced one
+        return (x - m) * c
+    return _scaled_by_array(x, m, c, working_dtype(x), xp)
 
 
 def _scaled_by_array(x: Array, m: Array, c: Array, working: str, xp: Any) -> Array:

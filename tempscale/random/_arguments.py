@@ -49,12 +49,8 @@ def resolve_key(key: Any, like: Any, **arrays: Any) -> tuple[Backend, Array, Arr
     `arrays` are the other arguments that may be arrays; numbers among them are passed over.
     """
     key, like = unwrap(key), unwrap(like)
+    require_key(key)
     on_host = isinstance(key, Key)
-    if is_number(key) or is_sequence(key) or key is None:
-        raise TypeError(
-            f"key is {shown(key)}, expected one that tempscale.random.key(seed) makes, or an integer array of "
-            "shape (2,)"
-        )
     given = {} if on_host else {"key": key}
     given |= {name: x for name, x in arrays.items() if not is_number(x)}
     if like is not None:
@@ -62,19 +58,40 @@ def resolve_key(key: Any, like: Any, **arrays: Any) -> tuple[Backend, Array, Arr
     backend = call_backend([*given.values()], [*given])
     if on_host:
         found = [x for x in given.values() if not is_number(x) and not is_sequence(x)]
-        # int32, because compilers of PyTorch know little of uint32; its words stay so
-        signed = [word - 2**32 if word >= 2**31 else word for word in (key.high, key.low)]
-        key = threefry.as_words(backend.asarray(signed, dtype="int32", like=unwrap(found[0]) if found else None))
+        key = threefry.as_words(host_words(backend, key, unwrap(found[0]) if found else None))
         return backend, key, key
-    raw = threefry.raw_key(key)
-    if backend.shape(raw) != (2,) or backend.dtype_name(raw) not in _KEY_DTYPES:
+    raw = raw_words(backend, key)
+    if backend.shape(raw) != (2,):
         raise TypeError(
-            f"key is {described(backend, raw)}, expected an array of shape (2,) of {', '.join(_KEY_DTYPES)}; "
-            "of several keys take one, or map over them (vmap)"
+            f"key is {described(backend, raw)}, expected an array of shape (2,); of several keys take one, or map over "
+            "them (vmap)"
         )
+    return backend, key, raw
+
+
+def require_key(key: Any, of_several: str = "") -> None:
+    """Raise `TypeError` for what is neither a `Key` nor an array; `of_several` says how to have one per row."""
+    if is_number(key) or is_sequence(key) or not (isinstance(key, Key) or hasattr(key, "shape")):
+        raise TypeError(
+            f"key is {shown(key)}, expected one that tempscale.random.key(seed) makes, or an integer array of "
+            f"shape (2,){of_several}"
+        )
+
+
+def host_words(backend: Backend, key: Key, like: Array | None) -> Array:
+    """Return the words of a key on the host as int32, because some compilers do not take a constant of uint32."""
+    signed = [word - 2**32 if word >= 2**31 else word for word in (key.high, key.low)]
+    return backend.asarray(signed, dtype="int32", like=like)
+
+
+def raw_words(backend: Backend, key: Array) -> Array:
+    """Return the words of a key, or of several, that is an array of the framework."""
+    raw = threefry.raw_key(key)
+    if backend.dtype_name(raw) not in _KEY_DTYPES:
+        raise TypeError(f"key is {described(backend, raw)}, expected words of {', '.join(_KEY_DTYPES)}")
     if checking():
         check_key(backend, raw)
-    return backend, key, raw
+    return raw
 
 
 def described(backend: Backend, x: Array) -> str:

@@ -11,9 +11,9 @@ import numpy as np
 from tempscale._core.arguments import as_integer
 from tempscale._core.dispatch import is_number
 from tempscale._core.dtypes import INTEGERS
+from tempscale._core.internals import constant_while_tracing
 from tempscale._core.mistakes import in_words
 from tempscale._core.operation import INJECTED
-from tempscale._core.registry import constant_while_tracing
 from tempscale.backend import Array
 from tempscale.kernels import threefry
 from tempscale.kernels.draws import draw

@@ -12,7 +12,7 @@ from typing import Any
 
 from tempscale.reporting.page import to_html
 from tempscale.reporting.report import Cell, Report, State
-from tempscale.reporting.summary import circumstances, flat, wrong
+from tempscale.reporting.wording import circumstances, flat, wrong
 
 __all__ = ["to_html", "to_json", "to_junit"]
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable
-from importlib import resources
 
-__all__ = ["Children", "Html", "document", "element"]
+__all__ = ["Children", "Html", "element"]
 
 _VOID = frozenset({"meta", "br"})
 _NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
@@ -32,29 +31,6 @@ def element(name: str, /, *children: Children, **attributes: str | bool) -> Html
     if name in _VOID:
         return Html(f"<{opening}>")
     return Html(f"<{opening}>{_markup(children)}</{name}>")
-
-
-def document(title: str, *content: Children, style: str = "") -> str:
-    """Return a self-contained page.
-
-    Its style is inline, that of all reports and then `style`. It holds no script, and its content security policy
-    forbids the browser to fetch anything: it reads the same offline, and no text in it can become code.
-    """
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element(
-            "meta",
-            http_equiv="Content-Security-Policy",
-            content="default-src 'none'; style-src 'unsafe-inline'",
-        ),
-        element("title", title),
-        element("style", Html(resources.files("tempscale.reporting").joinpath("page.css").read_text("utf-8") + style)),
-    )
-    body = element("body", element("main", *content))
-    return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
 
 
 def _attribute(name: str, value: str | bool) -> str:

@@ -4,31 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tempscale.reporting.html import Html, document, element
-from tempscale.reporting.report import Agreement, Cell, Report, State
-from tempscale.reporting.summary import (
-    PRECISION_HEADINGS,
-    PRECISION_PROMISES,
-    PRECISIONS_LEAD,
+from tempscale.reporting.grouping import (
     Grid,
     Shared,
     Summary,
     agreement_grid,
-    agreement_title,
-    circumstances,
     columns,
+    fraction,
+    grid,
+    precision_grid,
+    shared_reasons,
+    summarize,
+)
+from tempscale.reporting.html import Html, element
+from tempscale.reporting.parts import document, section, table
+from tempscale.reporting.report import Agreement, Cell, Report, State
+from tempscale.reporting.wording import (
+    NOT_RUN_HEADINGS,
+    PRECISION_HEADINGS,
+    PRECISION_PROMISES,
+    PRECISIONS_LEAD,
+    circumstances,
     flat,
+    format_elements,
     format_fraction,
     format_seconds,
     format_ulp,
-    fraction,
-    grid,
     headline,
     number,
-    precision_grid,
-    shared_reasons,
     subject,
-    summarize,
     wrong,
 )
 
@@ -66,16 +70,16 @@ def _sections(report: Report) -> list[Html]:
     sections = [_header(report), _broken_section(report)]
     if report.cells:
         sections += [
-            _section(
+            section(
                 "Worst error, by backend",
                 "The largest |error| / bound over every dtype, mode and form: up to 1 is within the "
                 "contract. Select a cell for its worst case, and again to close it.",
                 _scale(),
                 _heat_map(by_backend, report),
             ),
-            _section(
+            section(
                 "Worst error, by mode",
-                "The same numbers, on whichever backend is worst in that mode.",
+                "The same numbers, with the backend that is worst. What did not hold says so.",
                 _heat_map(by_mode, report, name_backend=True),
             ),
         ]
@@ -87,10 +91,6 @@ def _sections(report: Report) -> list[Html]:
         _contracts(report),
         _environment(report),
     ]
-
-
-def _section(heading: str, lead: str, *content: Html) -> Html:
-    return element("section", element("h2", heading), element("p", lead, class_="lead") if lead else "", *content)
 
 
 # The verdict
@@ -140,7 +140,7 @@ def _scale() -> Html:
 
 def _heat_map(rows: Grid, report: Report, *, name_backend: bool = False) -> Html:
     names = columns(name for row in rows.values() for name in row)
-    return _table(
+    return table(
         ["operation", *names],
         [
             [
@@ -166,17 +166,20 @@ def _heat_cell(cells: Sequence[Cell], report: Report, name_backend: bool) -> Htm
 
 
 def _label(cells: Sequence[Cell], summary: Summary, name_backend: bool) -> Html:
-    """Say the state in words beside the number: colour alone says nothing to some readers."""
-    words = [str(summary.state)]
+    """Say the state in words beside the number: colour alone says nothing to some readers.
+
+    Beside the name of a backend there is room for one word: a number alone is of what held.
+    """
+    words = [] if name_backend and summary.state is State.HELD else [str(summary.state)]
     missing = summary.counts[State.UNAVAILABLE]
-    if not _ran(summary):
+    if not summary.ran:
         return element("span", element("small", *words), class_="label")
     if name_backend:
         words.append(summary.worst.backend)
     elif missing:
         words.append(f"{missing} unavailable")
     if cells[0].precision != "default":
-        words.append(f"{sum(cell.elements for cell in cells):,} elements")
+        words.append(f"{format_elements(cells)} elements")
     # Each on its own, so that a line breaks between them and not inside.
     smalls = [[" ", element("small", f"{word},")] for word in words[:-1]]
     return element("span", element("b", number(cells)), *smalls, " ", element("small", words[-1]), class_="label")
@@ -189,10 +192,6 @@ def _colour(summary: Summary) -> dict[str, str | bool]:
     # of bits that do not differ there is no more and no less
     share = 0.0 if summary.worst.precision == "reproducible" else min(fraction(summary.worst), 1.0)
     return {"class_": "fill held", "style": f"--share:{share:.0%}"}
-
-
-def _ran(summary: Summary) -> bool:
-    return summary.state in (State.HELD, State.BROKEN)
 
 
 # What a cell opens to
@@ -212,8 +211,7 @@ def _panel(cells: Sequence[Cell], summary: Summary, report: Report) -> Html:
         element("pre", PRECISION_PROMISES.get(first.precision) or report.contracts.get(first.operation, "none")),
         element(
             "p",
-            f"{sum(cell.elements for cell in cells):,} elements checked in "
-            f"{format_seconds(sum(cell.seconds for cell in cells))}",
+            f"{format_elements(cells)} elements checked in {format_seconds(sum(cell.seconds for cell in cells))}",
             class_="muted",
         ),
         class_="panel",
@@ -221,7 +219,7 @@ def _panel(cells: Sequence[Cell], summary: Summary, report: Report) -> Html:
 
 
 def _worst_case(summary: Summary) -> list[Html]:
-    if not _ran(summary):
+    if not summary.ran:
         return []
     worst = summary.worst
     unit = "of the bound" if worst.precision == "default" else "ulp"
@@ -238,12 +236,11 @@ def _breakdown(cells: Sequence[Cell]) -> list[Html]:
     several_devices = len({cell.device for cell in cells if cell.device}) > 1
 
     def row_name(cell: Cell) -> str:
-        mode = f"{cell.mode} ({cell.compiler})" if cell.compiler else cell.mode
-        return ", ".join(part for part in (mode, cell.form, cell.device if several_devices else "") if part)
+        return ", ".join(part for part in (cell.way, cell.form, cell.device if several_devices else "") if part)
 
     rows = grid(cells, row_name, lambda cell: cell.dtype or "any dtype")
     dtypes = columns(dtype for row in rows.values() for dtype in row)
-    table = _table(
+    shown = table(
         ["mode, form", *dtypes],
         [
             [element("th", name, scope="row"), *(_small_cell(row.get(dtype, ())) for dtype in dtypes)]
@@ -251,14 +248,14 @@ def _breakdown(cells: Sequence[Cell]) -> list[Html]:
         ],
         class_="small",
     )
-    return [element("h4", "By mode, form and dtype"), table]
+    return [element("h4", "By mode, form and dtype"), shown]
 
 
 def _small_cell(cells: Sequence[Cell]) -> Html:
     if not cells:
         return element("td")
     summary = summarize(cells)
-    shown = [number(cells)] if _ran(summary) else []
+    shown = [number(cells)] if summary.ran else []
     word = [] if summary.state is State.HELD else [str(summary.state)]
     return element("td", element("div", " ".join(shown + word), **_colour(summary)))
 
@@ -276,7 +273,7 @@ def _more_broken(broken: Sequence[Cell], shown: Cell) -> list[Html]:
 
 def _reasons(cells: Sequence[Cell]) -> list[Html]:
     found: list[Html] = []
-    for state, heading in ((State.UNAVAILABLE, "Unavailable here"), (State.NOT_APPLICABLE, "Not applicable")):
+    for state, heading in NOT_RUN_HEADINGS.items():
         shared = shared_reasons(cells, state)
         if shared:
             found += [element("h4", heading), _shared_list(shared)]
@@ -293,7 +290,7 @@ def _broken_section(report: Report) -> Html:
     if not broken:
         return Html("")
     lead = "The worst of each; the cells of the tables below have all of them."
-    return _section("Broken", lead, element("ul", *(_broken_item(*pair) for pair in broken), class_="plain"))
+    return section("Broken", lead, element("ul", *(_broken_item(*pair) for pair in broken), class_="plain"))
 
 
 def _broken_item(cells: Sequence[Cell], summary: Summary) -> Html:
@@ -308,7 +305,7 @@ def _broken_item(cells: Sequence[Cell], summary: Summary) -> Html:
 
 def _not_run_section(report: Report) -> Html:
     content = _reasons(report.combinations)
-    return _section("What did not run", "", *content) if content else Html("")
+    return section("What did not run", "", *content) if content else Html("")
 
 
 def _shared_list(shared: Iterable[Shared]) -> Html:
@@ -339,8 +336,8 @@ def _precisions_section(report: Report) -> Html:
         for operation, row in precision_grid(report.precisions).items()
         for line, (backend, groups) in enumerate(row.items())
     ]
-    table = _table(["operation", "backend", *PRECISION_HEADINGS.values()], rows, class_="heat precisions")
-    return _section("The other precisions", f"{PRECISIONS_LEAD} Select a cell for its worst case.", table)
+    shown = table(["operation", "backend", *PRECISION_HEADINGS.values()], rows, class_="heat precisions")
+    return section("The other precisions", f"{PRECISIONS_LEAD} Select a cell for its worst case.", shown)
 
 
 def _agreement_section(report: Report) -> Html:
@@ -348,7 +345,7 @@ def _agreement_section(report: Report) -> Html:
     if not rows:
         return Html("")
     dtypes = columns(agreement.dtype for agreement in report.agreements)
-    table = _table(
+    shown = table(
         ["operation", *dtypes],
         [
             [element("th", title, scope="row"), *(_agreement_cell(row.get(dtype)) for dtype in dtypes)]
@@ -356,11 +353,11 @@ def _agreement_section(report: Report) -> Html:
         ],
         class_="agreement",
     )
-    return _section(
+    return section(
         "Largest distance between two backends",
         "In units in the last place, over well-conditioned elements (those whose bound is below 1024 u of "
         "their value). Select a cell for the input that caused it.",
-        table,
+        shown,
     )
 
 
@@ -377,10 +374,7 @@ def _agreement_cell(agreement: Agreement | None) -> Html:
     )
     panel = element(
         "div",
-        element(
-            "h3",
-            f"{agreement_title(agreement)}, {agreement.dtype}",
-        ),
+        element("h3", f"{agreement.title}, {agreement.dtype}"),
         element("p", f"{agreement.ulp} ulp between {one} and {other}, over {agreement.elements:,} elements."),
         element("pre", agreement.where) if agreement.where else "",
         class_="panel",
@@ -395,17 +389,10 @@ def _contracts(report: Report) -> Html:
     if not cards:
         return Html("")
     lead = "What every element is held to. u is half an ulp of 1 in the working precision."
-    return _section("Contracts", lead, element("div", *cards, class_="cards"))
+    return section("Contracts", lead, element("div", *cards, class_="cards"))
 
 
 def _environment(report: Report) -> Html:
     pairs = [*flat(report.environment), ("result", headline(report.combinations, report.seconds))]
     rows = [[element("th", name, scope="row"), element("td", value)] for name, value in pairs]
-    return _section("Environment", "What is needed to repeat the run.", _table([], rows, class_="pairs"))
-
-
-def _table(headings: Sequence[str], rows: Iterable[Sequence[Html]], **attributes: str | bool) -> Html:
-    head = element("thead", element("tr", *(element("th", text, scope="col") for text in headings)))
-    body = element("tbody", *(element("tr", *row) for row in rows))
-    table = element("table", head if headings else "", body, **attributes)
-    return element("div", table, class_="scroll")
+    return section("Environment", "What is needed to repeat the run.", table([], rows, class_="pairs"))

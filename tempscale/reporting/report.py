@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["Agreement", "Cell", "Report", "State"]
+__all__ = ["MODES", "OTHER_PRECISIONS", "Agreement", "Cell", "Report", "State"]
+
+MODES = ("eager", "compiled", "unknown-dims", "vmap", "gradient", "forward", "second")
+"""Ways to run a function, in the order of tables."""
+
+OTHER_PRECISIONS = ("accurate", "reproducible")
+"""Precisions besides the default, in the order of tables."""
 
 
 class State(StrEnum):
@@ -22,6 +28,16 @@ class State(StrEnum):
     UNAVAILABLE = "unavailable"
     """It would apply, but something is missing on this machine; `Cell.reason` says what would help."""
 
+    @property
+    def ran(self) -> bool:
+        """Whether something was computed, and compared."""
+        return self in (State.HELD, State.BROKEN)
+
+
+def _title(operation: str, variant: str) -> str:
+    """Return an operation with its variant, as a reader wants to see it."""
+    return f"{operation} ({variant})" if variant else operation
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -34,7 +50,7 @@ class Cell:
     backend, device, dtype : str
         Where it ran, and in what.
     mode : str
-        "eager", "compiled", "unknown-dims", "vmap", "gradient", "forward" or "second".
+        One of `MODES`.
     compiler : str
         Which of the backend's compilers, for the two compiled modes.
     form : str
@@ -79,8 +95,13 @@ class Cell:
 
     @property
     def title(self) -> str:
-        """The operation with its variant, as a reader wants to see it."""
-        return f"{self.operation} ({self.variant})" if self.variant else self.operation
+        """The operation with its variant."""
+        return _title(self.operation, self.variant)
+
+    @property
+    def way(self) -> str:
+        """The mode with its compiler: ``"compiled (xla)"``."""
+        return f"{self.mode} ({self.compiler})" if self.compiler else self.mode
 
 
 @dataclass(frozen=True)
@@ -98,6 +119,11 @@ class Agreement:
     backends: tuple[str, str]
     where: str
     elements: int
+
+    @property
+    def title(self) -> str:
+        """The operation with its variant."""
+        return _title(self.operation, self.variant)
 
 
 @dataclass(repr=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -10,21 +11,26 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tempscale.reporting.report import Agreement, Cell, Report, State
-from tempscale.reporting.summary import (
-    PRECISION_HEADINGS,
-    PRECISIONS_LEAD,
+from tempscale.reporting.grouping import (
+    Grid,
     agreement_grid,
-    circumstances,
     columns,
-    format_ulp,
     grid,
-    headline,
-    number,
     precision_grid,
     shared_reasons,
-    subject,
     summarize,
+)
+from tempscale.reporting.report import Agreement, Cell, Report, State
+from tempscale.reporting.wording import (
+    NOT_RUN_HEADINGS,
+    PRECISION_HEADINGS,
+    PRECISIONS_LEAD,
+    circumstances,
+    format_elements,
+    format_ulp,
+    headline,
+    number,
+    subject,
     wrong,
 )
 
@@ -36,7 +42,9 @@ _STYLE = {
     State.UNAVAILABLE: "yellow",
     State.NOT_APPLICABLE: "dim",
 }
-_WORD = {State.NOT_APPLICABLE: "n/a"}  # in full it would break the lines of five modes in 100 columns
+_WORD = {State.NOT_APPLICABLE: "n/a"}  # in full it would break the lines of the modes
+_WIDTH_OF_NUMBERS = 12  # of a column of "held 0.08"
+_WIDTH_OF_WORDS = 31  # of the two columns at the sides
 _MISSING_MARK = "*"
 _BROKEN_PER_GROUP = 4  # enough to see a pattern; --json and --html have all of them
 
@@ -59,33 +67,43 @@ def show_report(report: Report, console: Console, *, allow_unavailable: bool = F
     if report.precisions:
         _show_precisions(console, report.precisions)
     _show_broken(console, report.combinations)
-    _show_shared(console, "Unavailable here", report.combinations, State.UNAVAILABLE)
-    _show_shared(console, "Not applicable", report.combinations, State.NOT_APPLICABLE)
+    for state, heading in NOT_RUN_HEADINGS.items():
+        _show_shared(console, heading, report.combinations, state)
     _show_agreements(console, report)
     _show_sum(console, report, allow_unavailable)
 
 
 def _show_by_backend(console: Console, cells: Sequence[Cell]) -> None:
     rows = grid(cells, lambda cell: cell.title, lambda cell: cell.backend)
-    names = columns(cell.backend for cell in cells)
-    _show_table(
-        console,
-        "Worst error as a fraction of the bound, by backend",
-        ["operation", *names],
-        ([title, *(_summary(row.get(n, ()), mark_missing=True) for n in names)] for title, row in rows.items()),
-        _missing_note(row.values() for row in rows.values()),
-    )
+    title = "Worst error as a fraction of the bound, by backend"
+    _show_table(console, title, *_summaries(rows, mark_missing=True), _missing_note(rows))
 
 
 def _show_by_mode(console: Console, cells: Sequence[Cell]) -> None:
-    rows = grid(cells, lambda cell: cell.title, lambda cell: cell.mode)
-    names = columns(cell.mode for cell in cells)
-    _show_table(
-        console,
-        "The same by mode, over all backends",
-        ["operation", *names, "worst on"],
-        ([title, *(_summary(row.get(n, ())) for n in names), _worst_on(row)] for title, row in rows.items()),
-    )
+    title = "The same by mode, over all backends"
+    for modes in _parts(columns(cell.mode for cell in cells), console.width):
+        rows = grid([cell for cell in cells if cell.mode in modes], lambda cell: cell.title, lambda cell: cell.mode)
+        headings, lines = _summaries(rows)
+        headings = [heading.replace("-", "-\n") for heading in headings]
+        lines = [[*line, _worst_on(row)] for line, row in zip(lines, rows.values(), strict=True)]
+        _show_table(console, title, [*headings, "worst on"], lines)
+        title = "The same by mode, continued"
+
+
+def _parts(names: Sequence[str], width: int) -> list[Sequence[str]]:
+    """As few parts of the names, of about one size, as have columns that fit beside two of words."""
+    count = math.ceil(len(names) / max(1, (width - _WIDTH_OF_WORDS) // _WIDTH_OF_NUMBERS))
+    size = math.ceil(len(names) / count)
+    return [names[start : start + size] for start in range(0, len(names), size)]
+
+
+def _summaries(rows: Grid, *, mark_missing: bool = False) -> tuple[list[str], list[list[Text | str]]]:
+    """The headings and the rows of a table of what cells come to."""
+    names = columns(name for row in rows.values() for name in row)
+    lines: list[list[Text | str]] = [
+        [title, *(_summary(row.get(name, ()), mark_missing) for name in names)] for title, row in rows.items()
+    ]
+    return ["operation", *names], lines
 
 
 def _show_precisions(console: Console, cells: Sequence[Cell]) -> None:
@@ -99,27 +117,27 @@ def _show_precisions(console: Console, cells: Sequence[Cell]) -> None:
 
 
 def _measured(cells: Sequence[Cell]) -> tuple[Text, str]:
-    return _summary(cells), f"{sum(cell.elements for cell in cells):,}" if cells else ""
+    return _summary(cells), format_elements(cells) if cells else ""
 
 
 def _worst_on(row: Mapping[str, Sequence[Cell]]) -> str:
     worst = summarize([cell for cells in row.values() for cell in cells]).worst
-    return worst.backend if worst.state in (State.HELD, State.BROKEN) else ""
+    return worst.backend if worst.state.ran else ""
 
 
-def _missing_note(rows: Iterable[Iterable[Sequence[Cell]]]) -> str:
+def _missing_note(rows: Grid) -> str:
     """Explain the mark, if any cell of the table bears it."""
-    summaries = [summarize(cells) for row in rows for cells in row]
+    summaries = [summarize(cells) for row in rows.values() for cells in row.values()]
     partly = any(s.state is not State.UNAVAILABLE and s.counts[State.UNAVAILABLE] for s in summaries)
     return f"{_MISSING_MARK} some of it was unavailable, see below" if partly else ""
 
 
-def _summary(cells: Sequence[Cell], *, mark_missing: bool = False) -> Text:
+def _summary(cells: Sequence[Cell], mark_missing: bool = False) -> Text:
     if not cells:
         return Text("")
     summary = summarize(cells)
     text = Text(_WORD.get(summary.state, summary.state.value), _STYLE[summary.state])
-    if summary.state in (State.HELD, State.BROKEN):
+    if summary.ran:
         text.append(f" {number(cells)}")
         if mark_missing and summary.counts[State.UNAVAILABLE]:
             text.append(_MISSING_MARK, _STYLE[State.UNAVAILABLE])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,12 @@ from tempscale.comparison import compare
 from tempscale.contracts import Contract
 from tempscale.reporting.report import Cell, Report, State
 from tempscale.testing.check import Place
-from tempscale.testing.claims import Claim, Host
-from tempscale.testing.comparing import Comparison, Found, Projection
-from tempscale.testing.conformance.modes import BASIC
+from tempscale.testing.claims import Claim, Finding, Host
+from tempscale.testing.comparing import Comparison
+from tempscale.testing.conformance.cells import cell_of, failed, judged, not_run
+from tempscale.testing.conformance.modes import BASIC, quietly
 from tempscale.testing.conformance.plan import DTYPES, Selection, Step, plan, require_known_selection
+from tempscale.testing.projecting import Projection
 from tempscale.testing.ulp import ulp_distance
 
 __all__ = ["assert_conforms", "assert_same_model", "assert_ulp", "gradcheck"]
@@ -272,46 +274,28 @@ def _run(comparison: Comparison | Projection, selection: Selection, allow_unavai
 
 def _cell(comparison: Comparison | Projection, step: Step) -> tuple[Cell | None, str]:
     """Run one step; None if it would only repeat another."""
-    claim = comparison.claim
-    problem = step.problem
-    if not problem and step.dtype == "float64" and not WIDE_LONGDOUBLE:
+    claim, title = comparison.claim, (comparison.claim.name, "")
+    if not step.problem and step.dtype == "float64" and not WIDE_LONGDOUBLE:
         problem = "longdouble is float64 on this machine, so there is nothing more precise to compare with"
-    if problem:
-        state = State.UNAVAILABLE if step.applicable else State.NOT_APPLICABLE
-        return _made(claim, step, state, reason=problem), ""
+        step = replace(step, problem=problem)
+    if step.problem:
+        return not_run(step, title), ""
     backend = get_backend(step.backend)
     if step.form == "body" and not claim.has_body_of_its_own(backend):
         return None, ""
     not_applicable = claim.limit(step.dtype) or comparison.not_applicable(step)
     if not_applicable:
-        return _made(claim, step, State.NOT_APPLICABLE, reason=not_applicable), ""
+        return cell_of(step, title, State.NOT_APPLICABLE, reason=not_applicable), ""
     started = time.perf_counter()
     try:
-        # warnings are of no interest here: what is wrong in the values is what is looked for
-        with backend.allowing(step.dtype), np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quietly(backend, step.dtype):
             found = comparison.compare(step, backend)
     except Exception as error:  # whatever a backend throws is a finding about it
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:600]}"
-        return _made(claim, step, State.BROKEN, worst=np.inf, reason=reason), f"    {reason}"
+        cell = failed(step, title, error, started)
+        return cell, f"    {cell.reason}"
+    cell = judged(step, title, [each.named for each in found], started)
     worst = max(found, key=lambda each: each.verdict.worst)
-    held = worst.verdict.held
-    cell = _made(
-        claim,
-        step,
-        State.HELD if held else State.BROKEN,
-        worst=worst.verdict.worst,
-        where=f"{worst.what}{worst.verdict.where}".strip(": "),
-        reason="" if held else f"{worst.verdict.worst:.3g} times the bound",
-        elements=sum(each.verdict.elements for each in found),
-        seconds=time.perf_counter() - started,
-    )
-    return cell, "" if held else _words(claim, worst)
-
-
-def _made(claim: Claim, step: Step, state: State, **found: Any) -> Cell:
-    places = (step.backend, step.device, step.dtype, step.mode, step.compiler, step.form)
-    return Cell(claim.name, "", *places, state, **found)
+    return cell, "" if worst.verdict.held else _words(claim, worst)
 
 
 def _require_checked(claim: Claim, report: Report, allow_unavailable: bool) -> None:
@@ -332,7 +316,7 @@ def _require_checked(claim: Claim, report: Report, allow_unavailable: bool) -> N
 
 def _message(comparison: Comparison | Projection, report: Report, failures: Sequence[tuple[Cell, str]]) -> str:
     failures = sorted(failures, key=lambda failure: -failure[0].worst)
-    ran = sum(cell.state in (State.HELD, State.BROKEN) for cell in report.cells)
+    ran = sum(cell.state.ran for cell in report.cells)
     lines = [f"{comparison.claim.name} does not conform: {len(failures)} of {ran} combinations are broken, worst first"]
     for cell, words in failures[:SHOWN]:
         lines += ["", _circumstances(cell), words]
@@ -342,12 +326,11 @@ def _message(comparison: Comparison | Projection, report: Report, failures: Sequ
 
 
 def _circumstances(cell: Cell) -> str:
-    mode = f"{cell.mode} ({cell.compiler})" if cell.compiler else cell.mode
     form = ", agnostic body" if cell.form == "body" else ""
-    return f"{cell.backend} {get_backend(cell.backend).version} on {cell.device}, {cell.dtype}, {mode}{form}"
+    return f"{cell.backend} {get_backend(cell.backend).version} on {cell.device}, {cell.dtype}, {cell.way}{form}"
 
 
-def _words(claim: Claim, found: Found) -> str:
+def _words(claim: Claim, found: Finding) -> str:
     place = found.verdict.place
     about = f"{found.what} " if found.what else ""
     if place is None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tempscale._core.dtypes import HALF
-from tempscale._reference.wide import narrow
+from tempscale._reference.wide import as_floats
 from tempscale.backend import FLOATS
 from tempscale.testing.ulp import largest, spacing
 
@@ -71,8 +71,8 @@ def check(
     names : sequence of str, optional
         The case of each row.
     """
-    exact = narrow(exact)
-    bound = narrow(bound)
+    exact = as_floats(exact)
+    bound = as_floats(bound)
     wrong = mismatch(actual, exact, dtype, expected_dtype)
     if wrong:
         order = _order(actual, exact, bound, dtype) if dtype == expected_dtype else ""

@@ -1,11 +1,11 @@
-"""A function, its arguments, and its reference: what `assert_conforms` and `gradcheck` have in common."""
+"""A function, its arguments, its reference, and what is found: what `assert_conforms` and `gradcheck` share."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,9 @@ from tempscale._reference import wide
 from tempscale.arrays import to_numpy
 from tempscale.backend import Array, Backend
 from tempscale.contracts import working_precision
+from tempscale.testing.check import Verdict
 
-__all__ = ["Claim", "Exact"]
+__all__ = ["Claim", "Exact", "Finding"]
 
 Host = np.ndarray[Any, Any]
 
@@ -31,6 +32,20 @@ class Exact:
     values: tuple[Any, ...]
     structure: Structure
     more: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One comparison: what was compared ("", or "d/dx"), the verdict, and the arrays that it is about."""
+
+    what: str
+    verdict: Verdict
+    arrays: Sequence[Host]
+
+    @property
+    def named(self) -> Verdict:
+        """The verdict, with what was compared in the words that say where."""
+        return replace(self.verdict, where=f"{self.what}{self.verdict.where}".strip(": "))
 
 
 class Claim:
@@ -102,7 +117,7 @@ class Claim:
     def widened(self, arrays: Sequence[Host], dtype: str) -> list[Any]:
         """Return the same values in the precision of the reference."""
         working = working_precision(dtype)
-        return [wide.widen(x, working, longdouble=True) if _is_float(x) else x for x in arrays]
+        return [wide.to_wide(x, working, longdouble=True) if _is_float(x) else x for x in arrays]
 
     def exact(self, wide: Sequence[Any]) -> Exact:
         """Call the reference on arrays in its precision."""

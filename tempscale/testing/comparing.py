@@ -3,40 +3,36 @@
 from __future__ import annotations
 
 import functools
-import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from tempscale._core.registry import get_backend
 from tempscale._core.trees import LEAF, Structure, flatten
-from tempscale._reference.wide import narrow
+from tempscale._reference.wide import as_floats
 from tempscale.backend import Array, Backend
 from tempscale.contracts import Contract, formula_quantities
-from tempscale.testing.check import Verdict, check
-from tempscale.testing.claims import Claim, Exact, Host
+from tempscale.testing.check import Verdict
+from tempscale.testing.claims import Claim, Exact, Finding, Host
+from tempscale.testing.conformance.bounds import Expected, bounded, bounded_gradients
+from tempscale.testing.conformance.judging import judge
 from tempscale.testing.conformance.modes import DERIVED, Mode
+from tempscale.testing.conformance.operands import moved
 from tempscale.testing.conformance.plan import Step
-from tempscale.testing.derivatives import Derivative, allowed, derivative
+from tempscale.testing.gradients import (
+    computed_gradients,
+    cotangents_of,
+    flat_function,
+    gradient_by_differences,
+    judge_gradients,
+    not_differentiable,
+    several,
+)
 
-__all__ = ["Comparison", "Found", "Projection"]
-
-MANY = 1024
-"""Number of elements that are differentiated one by one; if there are more, this many are chosen at random."""
+__all__ = ["Comparison"]
 
 MAPPED = 3
 """Number of sets of arguments, each different, that are mapped over."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """One comparison: what was compared ("", or "d/dx"), the verdict, and the arrays that it is about."""
-
-    what: str
-    verdict: Verdict
-    arrays: Sequence[Host]
 
 
 class Comparison:
@@ -59,224 +55,89 @@ class Comparison:
                 self._exact(step.dtype, number)
         if step.mode != "gradient":
             return ""
-        reason = _not_differentiable(self.claim, exact)
-        if not reason and not any(np.isfinite(narrow(gradient)).any() for gradient, _ in self._gradients(step.dtype)):
+        reason = not_differentiable(self.claim, exact)
+        if not reason and not any(np.isfinite(as_floats(each.value)).any() for each in self._gradients(step.dtype)):
             raise ValueError(
                 f"the reference of {self.claim.name} has no finite derivative in {step.dtype} to compare with: give it "
                 "finite arguments with finite results, give gradients in closed form, or leave out the mode 'gradient'"
             )
         return reason
 
-    def compare(self, step: Step, backend: Backend) -> list[Found]:
+    def compare(self, step: Step, backend: Backend) -> list[Finding]:
         """Run the function as the step says, and compare what comes out."""
         if step.mode == "gradient":
-            return self._compare_gradients(step, backend)
+            computed = computed_gradients(self.claim, step, backend, self._exact(step.dtype, 0)[0])
+            return judge_gradients(self.claim, step, backend, computed, self._gradients(step.dtype))
         hosts = self.claim.cast(step.dtype)
-        exact, bounds = self._exact(step.dtype, 0)
+        exact, expected = self._exact(step.dtype, 0)
         if step.mode == "eager":
-            results, structure = flatten(self.claim.call(step.form, _moved(backend, step, hosts)))
+            results, structure = flatten(self.claim.call(step.form, moved(step, backend, hosts)))
             if structure != exact.structure:
                 what = f"the result is {_described(structure)}, expected {_described(exact.structure)}"
-                return [Found("", Verdict(np.inf, what, 0), hosts)]
-            return self._judge(step, backend, results, exact.values, bounds, hosts)
-        flat = _flat(self.claim, step.form, single=exact.structure is LEAF)
+                return [Finding("", Verdict(np.inf, what, 0), hosts)]
+            return self._judge(step, backend, results, expected, hosts)
+        flat = flat_function(self.claim, step.form, single=exact.structure is LEAF)
         run = Mode(step.mode).run(backend, flat, compiler=step.compiler)
         if step.mode != "vmap":
-            results = _several(run(*_moved(backend, step, hosts)))
-            return self._judge(step, backend, results, exact.values, bounds, hosts)
+            return self._judge(step, backend, several(run(*moved(step, backend, hosts))), expected, hosts)
         return self._compare_mapped(step, backend, run)
 
-    def _compare_mapped(self, step: Step, backend: Backend, run: Callable[..., Any]) -> list[Found]:
+    def _compare_mapped(self, step: Step, backend: Backend, run: Callable[..., Any]) -> list[Finding]:
         hosts = self.claim.cast(step.dtype)
         sets = [_rolled(hosts, number) for number in range(MAPPED)]
         stacked = [np.stack(arrays) for arrays in zip(*sets, strict=True)]
-        each = [self._exact(step.dtype, number) for number in range(MAPPED)]
-        values = [np.stack(leaves) for leaves in zip(*(exact.values for exact, _ in each), strict=True)]
-        bounds = [np.stack(leaves) for leaves in zip(*(bound for _, bound in each), strict=True)]
-        results = _several(run(*_moved(backend, step, stacked)))
-        return self._judge(step, backend, results, values, bounds, stacked)
+        leaves = zip(*(self._exact(step.dtype, number)[1] for number in range(MAPPED)), strict=True)
+        expected = [Expected(np.stack([e.value for e in each]), np.stack([e.bound for e in each])) for each in leaves]
+        return self._judge(step, backend, several(run(*moved(step, backend, stacked))), expected, stacked)
 
-    def _compute_exact(self, dtype: str, rolled: int) -> tuple[Exact, list[Any]]:
-        """The exact values and their bounds, for the arguments as given or rolled."""
+    def _compute_exact(self, dtype: str, rolled: int) -> tuple[Exact, list[Expected]]:
+        """The exact values, then each of them with its bound, for the arguments as given or rolled."""
         wide = self.claim.widened(_rolled(self.claim.cast(dtype), rolled), dtype)
         exact = self.claim.exact(wide)
-        bounds = [self._bound(None, dtype, wide, {**exact.more, "value": value}, value.shape) for value in exact.values]
-        return exact, bounds
+        quantities = [self._quantities(dtype, wide, exact, value) for value in exact.values]
+        return exact, [bounded(self.contract, *each) for each in zip(exact.values, quantities, strict=True)]
 
-    def _bound(
-        self, of: str | None, dtype: str, wide: Sequence[Any], more: dict[str, Any], shape: tuple[int, ...]
-    ) -> Any:
-        """Evaluate the contract, for the value or the gradient with respect to an argument."""
-        given = formula_quantities(self.contract, dtype, self.claim.nameable(wide), more)
-        try:
-            with np.errstate(all="ignore"):
-                return _fitted(self.contract.bound(of, **given), shape)
-        except NameError as error:
-            raise NameError(f"{error} in the contract; it can name {', '.join(given)}") from None
+    def _quantities(self, dtype: str, wide: Sequence[Any], exact: Exact, value: Any) -> dict[str, Any]:
+        """What the formulas of the contract can name."""
+        return formula_quantities(self.contract, dtype, self.claim.nameable(wide), {**exact.more, "value": value})
 
     def _judge(
         self,
         step: Step,
         backend: Backend,
         results: Sequence[Array],
-        values: Sequence[Any],
-        bounds: Sequence[Any],
+        expected: Sequence[Expected],
         hosts: Sequence[Host],
-    ) -> list[Found]:
-        if len(results) != len(values):
-            wrong = f"{len(results)} results, expected {len(values)}"
-            return [Found("", Verdict(np.inf, wrong, 0), hosts)]
+    ) -> list[Finding]:
+        if len(results) != len(expected):
+            wrong = f"{len(results)} results, expected {len(expected)}"
+            return [Finding("", Verdict(np.inf, wrong, 0), hosts)]
         found = []
-        for i, (result, value, bound) in enumerate(zip(results, values, bounds, strict=True)):
+        for i, (result, each) in enumerate(zip(results, expected, strict=True)):
             what = f"result {i}" if len(results) > 1 else ""
-            found.append(Found(what, _judged(step, backend, result, value, bound), hosts))
+            found.append(Finding(what, judge(step, backend, result, each, dtype=step.dtype), hosts))
         return found
 
-    def _compare_gradients(self, step: Step, backend: Backend) -> list[Found]:
-        hosts = self.claim.cast(step.dtype)
-        exact, _ = self._exact(step.dtype, 0)
-        computed = _gradients(self.claim, step, backend, hosts, exact, _cotangents(exact, step.dtype))
-        found = []
-        for place, gradient, (expected, bound) in zip(
-            self.claim.floats, computed, self._gradients(step.dtype), strict=True
-        ):
-            what = f"d/d{self.claim.paths[place]}"
-            found.append(Found(what, _judged_where_known(step, backend, gradient, expected, bound), hosts))
-        return found
-
-    def _compute_gradients(self, dtype: str) -> list[tuple[Any, Any]]:
-        """The exact gradients with respect to each float array, each with its bound; NaN where there is none."""
+    def _compute_gradients(self, dtype: str) -> list[Expected]:
+        """The exact gradients with respect to each float array; NaN where there is none."""
         wide = self.claim.widened(self.claim.cast(dtype), dtype)
         exact, _ = self._exact(dtype, 0)
-        cotangents = self.claim.widened(_cotangents(exact, dtype), dtype)
+        cotangents = self.claim.widened(cotangents_of(exact, dtype), dtype)
         if self.contract.gradients and "gradients" in exact.more:
             return self._closed_gradients(dtype, wide, exact, cotangents)
         units = self.contract.units(dtype)
-        return [_gradient_by_differences(self.claim, wide, place, cotangents, units) for place in self.claim.floats]
+        return [gradient_by_differences(self.claim, wide, place, cotangents, units) for place in self.claim.floats]
 
-    def _closed_gradients(
-        self, dtype: str, wide: Sequence[Any], exact: Exact, cotangents: Any
-    ) -> list[tuple[Any, Any]]:
-        found = []
+    def _closed_gradients(self, dtype: str, wide: Sequence[Any], exact: Exact, cotangents: Any) -> list[Expected]:
         with np.errstate(all="ignore"):
-            given = exact.more["gradients"](*cotangents)
-            for place in self.claim.floats:
-                name = self.claim.paths[place]
-                if name not in self.contract.gradients:
-                    nothing = np.full(wide[place].shape, np.nan)
-                    found.append((nothing, nothing))
-                    continue
-                more = {**exact.more, "value": exact.values[0], **given}
-                found.append((given[name], self._bound(name, dtype, wide, more, wide[place].shape)))
-        return found
-
-
-class Projection:
-    """Compares derivatives along random directions with differences of a reference."""
-
-    def __init__(self, claim: Claim, directions: int) -> None:
-        self.claim = claim
-        self.directions = directions
-        self.contract = Contract("", widens=False)
-        self.text = "the derivative of the reference, in half of the digits of the dtype"
-        self._exact = functools.lru_cache(maxsize=None)(self._compute_exact)
-        self._expected = functools.lru_cache(maxsize=None)(self._compute_expected)
-
-    def not_applicable(self, step: Step) -> str:
-        """Compute what is expected: a mistake in it is not the backend's. Return why nothing is compared, or ""."""
-        reason = _not_differentiable(self.claim, self._exact(step.dtype))
-        for number in range(0 if reason else self.directions):
-            self._expected(step.dtype, number)
-        return reason
-
-    def compare(self, step: Step, backend: Backend) -> list[Found]:
-        """Differentiate the function, and compare along each direction; name the element if one is wrong."""
-        hosts = self.claim.cast(step.dtype)
-        exact = self._exact(step.dtype)
-        computed = _gradients(self.claim, step, backend, hosts, exact, _cotangents(exact, step.dtype))
-        along = [self._along(step.dtype, [backend.to_numpy(x) for x in computed], i) for i in range(self.directions)]
-        worst = max(along, key=lambda found: found.verdict.worst)
-        return [worst] if worst.verdict.held else [self._located(step, backend, hosts, computed, worst)]
-
-    def _compute_exact(self, dtype: str) -> Exact:
-        return self.claim.exact(self.claim.widened(self.claim.cast(dtype), dtype))
-
-    def _along(self, dtype: str, computed: Sequence[Host], number: int) -> Found:
-        directions, expected = self._expected(dtype, number)
-        products = [narrow(g) * d for g, d in zip(computed, directions, strict=True)]
-        found = sum((p.sum() for p in products), np.longdouble(0))
-        added = sum((np.abs(p).sum() for p in products), np.longdouble(0))
-        units = self.contract.units(dtype)
-        bound = expected.error + allowed(expected.scale + added, units)
-        # the sum is of longdoubles: 64 bits hold it, whatever the dtype
-        where = check(
-            np.asarray(found, np.longdouble),
-            expected.value,
-            bound,
-            dtype=dtype,
-            expected_dtype=dtype,
-            names=[f"along random direction {number + 1}"],
+            gradients = exact.more["gradients"](*cotangents)
+        shapes = {self.claim.paths[place]: wide[place].shape for place in self.claim.floats}
+        quantities = self._quantities(dtype, wide, exact, exact.values[0])
+        found = bounded_gradients(
+            self.contract, gradients, quantities, [n for n in shapes if n in self.contract.gradients]
         )
-        return Found("", where, ())
-
-    def _compute_expected(self, dtype: str, number: int) -> tuple[list[Any], Derivative]:
-        wide = self.claim.widened(self.claim.cast(dtype), dtype)
-        rng = np.random.default_rng(number)
-        # a direction of few bits: nothing is rounded on the way along it
-        directions = [
-            rng.integers(1, 8, wide[i].shape) * rng.choice([-1, 1], wide[i].shape) / 8 for i in self.claim.floats
-        ]
-        cotangents = self.claim.widened(_cotangents(self._exact(dtype), dtype), dtype)
-
-        def terms(distance: Any) -> Any:
-            moved = list(wide)
-            for place, direction in zip(self.claim.floats, directions, strict=True):
-                moved[place] = wide[place] + (distance * direction).astype(wide[place].dtype)
-            return _weighted(self.claim.exact(moved), cotangents)
-
-        found = derivative(terms, 1.0)
-        if not np.isfinite(found.value):
-            raise ValueError(
-                f"the reference of {self.claim.name} has no derivative along a random direction in {dtype}: give "
-                "arguments where it is smooth, and finite"
-            )
-        return directions, found
-
-    def _located(
-        self, step: Step, backend: Backend, hosts: Sequence[Host], computed: Sequence[Array], along: Found
-    ) -> Found:
-        """Say which element is wrong, if one by itself is."""
-        wide = self.claim.widened(hosts, step.dtype)
-        cotangents = self.claim.widened(_cotangents(self._exact(step.dtype), step.dtype), step.dtype)
-        units = self.contract.units(step.dtype)
-        found = []
-        for place, gradient in zip(self.claim.floats, computed, strict=True):
-            exact, bound = _gradient_by_differences(self.claim, wide, place, cotangents, units)
-            verdict = _judged_where_known(step, backend, gradient, exact, bound)
-            found.append(Found(f"d/d{self.claim.paths[place]}", verdict, hosts))
-        worst = max(found, key=lambda each: each.verdict.worst)
-        return along if worst.verdict.held else worst
-
-
-# Parts
-
-
-def _moved(backend: Backend, step: Step, hosts: Sequence[Host]) -> list[Array]:
-    return [backend.asarray(x, device=step.device) for x in hosts]
-
-
-def _flat(claim: Claim, form: str, *, single: bool) -> Callable[..., Any]:
-    """The function from arrays to its one result, or to a tuple of the leaves of its result."""
-
-    def flat(*arrays: Array) -> Any:
-        result = claim.call(form, arrays)
-        return result if single else tuple(flatten(result)[0])
-
-    return flat
-
-
-def _several(result: Any) -> list[Any]:
-    return list(result) if isinstance(result, (tuple, list)) else [result]
+        unknown = {name: np.full(shape, np.nan) for name, shape in shapes.items() if name not in found}
+        return [found[name] if name in found else Expected(unknown[name], unknown[name]) for name in shapes]
 
 
 def _rolled(hosts: Sequence[Host], by: int) -> list[Host]:
@@ -290,132 +151,7 @@ def _scaled(x: Host, factor: float) -> Host:
     return x if x.dtype.kind in "biu" else (x.astype(np.float64) * factor).astype(x.dtype)
 
 
-def _fitted(bound: Any, shape: tuple[int, ...]) -> Any:
-    try:
-        return np.broadcast_to(narrow(bound), shape)
-    except ValueError:
-        raise ValueError(
-            f"the contract gives a bound of shape {np.shape(bound)} for a result of shape {shape}; what it names "
-            "must broadcast against the result"
-        ) from None
-
-
 def _described(structure: Structure) -> str:
     if structure is LEAF:
         return "one array"
     return f"a {structure.kind.__name__} of {len(structure.parts)}"
-
-
-def _judged(step: Step, backend: Backend, result: Any, value: Any, bound: Any) -> Verdict:
-    """Hold one result to the exact value: first whose array it is, on which device, then shape, dtype, elements."""
-    misplaced = _misplaced(step, backend, result)
-    if misplaced:
-        return Verdict(np.inf, misplaced, 0)
-    dtype = backend.dtype_name(result)
-    expected = step.dtype
-    if value.dtype.kind in "iu":
-        expected = dtype if dtype.startswith(("int", "uint")) else "an integer dtype"
-    elif value.dtype.kind == "b":
-        expected = "bool"
-    return check(backend.to_numpy(result), value, bound, dtype=dtype, expected_dtype=expected)
-
-
-def _judged_where_known(step: Step, backend: Backend, result: Any, exact: Any, bound: Any) -> Verdict:
-    """Hold a gradient to the exact one, except where that is not finite: there anything goes."""
-    misplaced = _misplaced(step, backend, result)
-    if misplaced:
-        return Verdict(np.inf, misplaced, 0)
-    actual = backend.to_numpy(result)
-    known = np.isfinite(narrow(exact))
-    if actual.shape == known.shape:
-        exact = np.where(known, narrow(exact), actual.astype(np.longdouble))
-        bound = np.where(known, narrow(bound), 0)
-    verdict = check(actual, exact, bound, dtype=backend.dtype_name(result), expected_dtype=step.dtype)
-    return replace(verdict, elements=int(known.sum()))
-
-
-def _misplaced(step: Step, backend: Backend, result: Any) -> str:
-    """Say whose array a result is, and where, if that is wrong."""
-    own = isinstance(result, backend.array_types)
-    # NumPy makes scalars of its own where other frameworks make arrays without axes
-    if not own and not (isinstance(result, np.generic) and isinstance(np.asarray(result), backend.array_types)):
-        return f"the result is a {type(result).__name__}, not an array of {backend.name}"
-    if own and backend.device_of(result) != step.device:
-        return f"the result is on {backend.device_of(result)}, expected {step.device}"
-    return ""
-
-
-# Gradients
-
-
-def _not_differentiable(claim: Claim, exact: Exact) -> str:
-    if not claim.floats:
-        return "no argument is a float, so there is nothing to differentiate with respect to"
-    if not any(value.dtype.kind == "f" for value in exact.values):
-        return "the result has no float to differentiate"
-    return ""
-
-
-def _cotangents(exact: Exact, dtype: str) -> list[Host]:
-    """A random cotangent for each float in the result, of few bits, so that every dtype holds it."""
-    rng = np.random.default_rng(20_260_914)
-    kind = get_backend("numpy").dtype(dtype)
-    return [
-        (rng.integers(1, 8, value.shape) * rng.choice([-1, 1], value.shape) / 8).astype(kind)
-        for value in exact.values
-        if value.dtype.kind == "f"
-    ]
-
-
-def _gradients(
-    claim: Claim, step: Step, backend: Backend, hosts: Sequence[Host], exact: Exact, cotangents: Sequence[Host]
-) -> Sequence[Array]:
-    """The gradients of the sum of all results times their cotangents, with respect to each float array."""
-    arrays = _moved(backend, step, hosts)
-    weights = _moved(backend, step, cotangents)
-    xp = backend.namespace
-    places = claim.floats
-    flat = _flat(claim, step.form, single=exact.structure is LEAF)
-    is_float = [value.dtype.kind == "f" for value in exact.values]
-
-    def total(*floats: Array) -> Array:
-        given = list(arrays)
-        for place, array in zip(places, floats, strict=True):
-            given[place] = array
-        results = [x for x, kept in zip(_several(flat(*given)), is_float, strict=True) if kept]
-        return functools.reduce(operator.add, [xp.sum(x * g) for x, g in zip(results, weights, strict=True)])
-
-    fn = backend.jit(total, compiler=step.compiler) if step.compiler else total
-    one = backend.asarray(np.ones((), cotangents[0].dtype), device=step.device)
-    return backend.vjp(fn, [arrays[place] for place in places], one)
-
-
-def _weighted(exact: Exact, cotangents: Sequence[Any]) -> Any:
-    """The terms of the sum of all results times their cotangents."""
-    floats = [value for value in exact.values if value.dtype.kind == "f"]
-    return np.concatenate([(value * g).ravel() for value, g in zip(floats, cotangents, strict=True)])
-
-
-def _gradient_by_differences(
-    claim: Claim, wide: Sequence[Any], place: int, cotangents: Sequence[Any], units: dict[str, float]
-) -> tuple[Any, Any]:
-    """The gradient with respect to one array from differences, and the bound; NaN for elements that are left out."""
-    x = wide[place]
-    gradient, bound = np.full(x.shape, np.nan, np.longdouble), np.zeros(x.shape, np.longdouble)
-    for index in _some_indices(x):
-
-        def terms(distance: Any, index: Any = index) -> Any:
-            moved = x.copy()
-            moved[index] += distance
-            return _weighted(claim.exact([*wide[:place], moved, *wide[place + 1 :]]), cotangents)
-
-        found = derivative(terms, abs(float(x[index])))
-        gradient[index], bound[index] = found.value, found.bound(units)
-    return gradient, bound
-
-
-def _some_indices(x: Any) -> list[Any]:
-    finite = np.argwhere(np.isfinite(x))
-    if len(finite) > MANY:
-        finite = np.random.default_rng(20_260_914).permutation(finite)[:MANY]
-    return [tuple(index) for index in finite]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tempscale._reference.wide import narrow
+from tempscale._reference.wide import as_floats
 
 __all__ = ["Derivative", "allowed", "derivative"]
 
@@ -82,7 +82,7 @@ def _power_of_two(x: float) -> float:
 
 
 def _extrapolate(terms: Difference, radius: float) -> Derivative:
-    middle = narrow(terms(0.0))
+    middle = as_floats(terms(0.0))
     table: list[list[Any]] = []
     best, error, scale = np.longdouble(np.nan), np.longdouble(np.inf), np.longdouble(0.0)
     bend = rounding = np.longdouble(0.0)
@@ -90,7 +90,7 @@ def _extrapolate(terms: Difference, radius: float) -> Derivative:
     with np.errstate(all="ignore"):
         for level in range(_LEVELS):
             distance = radius / 2**level
-            ahead, behind = narrow(terms(distance)), narrow(terms(-distance))
+            ahead, behind = as_floats(terms(distance)), as_floats(terms(-distance))
             slopes = (ahead - behind) / (2 * distance)
             bends = np.abs(ahead - 2 * middle + behind) / distance
             if not np.isfinite(slopes).all():

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from tempscale._reference import wide
-from tempscale._reference.wide import narrow
+from tempscale._reference.wide import as_floats
 
 __all__ = ["CannotMoveError", "Moving", "Term"]
 
@@ -51,7 +51,7 @@ class Term:
     def exact(cls, value: Any) -> Term:
         """A number that is given."""
         value = np.asarray(value)
-        size = np.where(_finite(value), abs(narrow(value)), 0)
+        size = np.where(_finite(value), abs(as_floats(value)), 0)
         return cls(value, size, np.zeros_like(size))
 
     @classmethod
@@ -70,11 +70,17 @@ class Term:
         value = self.value + other.value
         error = self.error + other.error
         # a difference of exact numbers is one term: nothing can have cancelled
-        return Term.rounded(value, np.where(error == 0, abs(narrow(value)), self.size + other.size), error)
+        return Term.rounded(value, np.where(error == 0, abs(as_floats(value)), self.size + other.size), error)
 
     def __mul__(self, other: Term) -> Term:
         error = self.size * other.error + self.error * other.size
         return Term.rounded(self.value * other.value, self.size * other.size, error)
+
+    def __matmul__(self, other: Term) -> Term:
+        """The product of two matrices, whose terms are added one after another."""
+        size = self.size @ other.size
+        error = self.size @ other.error + self.error @ other.size
+        return Term.rounded(self.value @ other.value, size, error + self.value.shape[-1] * size)
 
     def __neg__(self) -> Term:
         return Term(-self.value, self.size, self.error)
@@ -86,7 +92,7 @@ class Term:
     def exp(self) -> Term:
         """e^x; 1 exactly at 0."""
         value = wide.exp(self.value)
-        return Term.exact(value).where(self.value == 0, self._of(value, lambda x: narrow(value), FUNCTION))
+        return Term.exact(value).where(self.value == 0, self._of(value, lambda x: as_floats(value), FUNCTION))
 
     def log(self) -> Term:
         """Natural logarithm."""
@@ -96,10 +102,15 @@ class Term:
         """log(1 + x)."""
         return self._of(wide.log1p(self.value), lambda x: 1 / abs(1 + x), FUNCTION)
 
+    def tanh(self) -> Term:
+        """Hyperbolic tangent."""
+        value = wide.tanh(self.value)
+        return self._of(value, lambda x: 1 - as_floats(value) ** 2, FUNCTION)
+
     def _of(self, value: Any, slope: Callable[[Any], Any], own: float) -> Term:
         """A function of this number, with the magnitude of its derivative and an error of its own."""
-        size = np.where(_finite(value), abs(narrow(value)), 0)
-        error = np.where(self.error > 0, slope(narrow(self.value)) * self.error, 0)
+        size = np.where(_finite(value), abs(as_floats(value)), 0)
+        error = np.where(self.error > 0, slope(as_floats(self.value)) * self.error, 0)
         return Term.rounded(value, size, error + own * size)
 
     def sum(self, n: int) -> Term:
@@ -157,6 +168,11 @@ class Moving(np.lib.mixins.NDArrayOperatorsMixin):
         """Number of axes."""
         return len(self.shape)
 
+    @property
+    def T(self) -> Moving:  # noqa: N802
+        """The transpose of a matrix."""
+        return self.map(lambda x: x.T)
+
     def held(self) -> Moving:
         """The same numbers, standing still: constants to differentiation."""
         return Moving(self.value, Term.exact(np.zeros_like(self.value.value)))
@@ -196,6 +212,10 @@ def _multiply(x: Moving, y: Moving) -> Moving:
     return Moving(x.value * y.value, x.slope * y.value + x.value * y.slope)
 
 
+def _matmul(x: Moving, y: Moving) -> Moving:
+    return Moving(x.value @ y.value, x.slope @ y.value + x.value @ y.slope)
+
+
 def _divide(x: Moving, y: Moving) -> Moving:
     inverse = y.value.inverse()
     return _multiply(x, Moving(inverse, -(y.slope * (inverse * inverse))))
@@ -213,6 +233,11 @@ def _log(x: Moving) -> Moving:
 def _log1p(x: Moving) -> Moving:
     one = Term.exact(np.ones_like(x.value.value))
     return Moving(x.value.log1p(), (one + x.value).inverse() * x.slope)
+
+
+def _tanh(x: Moving) -> Moving:
+    value, one = x.value.tanh(), Term.exact(np.ones_like(x.value.value))
+    return Moving(value, (one + -(value * value)) * x.slope)
 
 
 def _where(condition: Any, x: Any, y: Any) -> Moving:
@@ -238,6 +263,8 @@ _ARITHMETIC: dict[str, Callable[..., Moving]] = {
     "maximum": lambda x, y: _where(x >= y, x, y),
     "multiply": _multiply,
     "divide": _divide,
+    "matmul": _matmul,
+    "tanh": _tanh,
     "exp": _exp,
     "log": _log,
     "log1p": _log1p,

@@ -42,6 +42,23 @@ TRANSFORMS = (ts.grad, ts.value_and_grad, ts.jit, ts.vmap)
 CALLABLES = (*FUNCTIONS, *TRANSFORMS, ts.custom_gradient, ts.stop_gradient, ts.agnostic, assert_conforms, gradcheck)
 named = pytest.mark.parametrize("fn", FUNCTIONS, ids=lambda fn: fn.__name__)
 
+
+class Table:
+    """What pandas has in common with arrays: NumPy can read it, and Python can go through it."""
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(LOGITS, dtype, copy=copy)
+
+    def __iter__(self):
+        return iter(range(2))
+
+    def __len__(self):
+        return 2
+
+    def to_numpy(self):
+        return LOGITS
+
+
 ANYTHING = {
     "a string": "no",
     "bytes": b"a",
@@ -60,6 +77,7 @@ ANYTHING = {
     "a masked array": np.ma.array(LOGITS),
     "an array of strings": np.asarray(["a", "b"]),
     "complex numbers": LOGITS + 1j,
+    "a table": Table(),
 }
 """Wrong wherever it is given, but for the few places below."""
 RIGHT = {("dtype", "a function"), ("x", "an array of objects"), ("x", "a structured array"), ("x", "complex numbers")}
@@ -67,7 +85,7 @@ RIGHT |= {("a", "an array of objects"), ("a", "a structured array"), ("a", "comp
 RIGHT |= {(name, kind) for name in ("x", "a", "like") for kind in ("an array of strings", "an array of objects")}
 RIGHT |= {("like", "a structured array"), ("like", "complex numbers"), ("like", "a list of strings")}
 RIGHT |= {("like", "a list of None"), ("like", "a ragged list"), ("label_smoothing", "a fraction")}
-RIGHT |= {(name, "a fraction") for name in ("lower", "upper")}
+RIGHT |= {(name, "a fraction") for name in ("lower", "upper")} | {(name, "a table") for name in ("shape", "num")}
 
 INTEGER = {"a float": 1.0, "a boolean": True, "a NumPy float": np.float64(1.0)}
 NUMBER = {"a boolean": True, "a complex number": 1j, "an enormous integer": 10**400}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import multiprocessing
 import pickle
 
 import cloudpickle
@@ -13,6 +14,7 @@ from support import NAMES, cell, require, run_python
 import tempscale as ts
 from tempscale import Backend
 from tempscale._core.operation import OPERATIONS
+from tempscale.reporting.report import Report
 from tempscale.testing import assert_ulp
 
 SENDER = """
@@ -110,6 +112,23 @@ def test_keys_contracts_and_cells_of_reports_stay_equal(way):
     assert np.array_equal(WAYS[way](key), key)
     for thing in (*[operation.specification for operation in OPERATIONS.values()], cell()):
         assert WAYS[way](thing) == thing
+
+
+def _used(sent):
+    operation, draw, key, *others = sent
+    return [operation([0.0, 1.0]), draw(key, (2,)), key, *others]
+
+
+def test_operations_keys_contracts_reports_and_backends_travel_to_a_spawned_process():
+    others = [ts.softmax.specification, cell(), Report(cells=[cell()]), ts.get_backend("numpy")]
+    sent = [ts.softmax, ts.random.normal, ts.random.key(7), *others]
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        value, drawn, key, *back = pool.apply(_used, [sent])
+    assert_ulp(value, ts.softmax([0.0, 1.0]), 4)
+    assert np.array_equal(drawn, ts.random.normal(key, (2,)))
+    assert np.array_equal(key, ts.random.key(7))
+    assert back[:-1] == others[:-1]
+    assert back[-1] is others[-1]
 
 
 def test_a_backend_that_is_not_registered_is_copied_as_any_object():

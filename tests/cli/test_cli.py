@@ -420,6 +420,16 @@ class TestTables:
         line = lines_with(shown(Report(cells=[cell(worst=0.31), cell(worst=0.57, mode="vmap")])), "held")[1]
         assert line.split() == ["softmax", "held", "0.31", "held", "0.57", "numpy"]
 
+    def test_keep_words_and_numbers_whole_in_80_columns(self):
+        modes = ("eager", "compiled", "unknown-dims", "vmap", "gradient", "forward", "second")
+        names = {"operation": "cross_entropy", "variant": "probabilities", "backend": "tensorflow"}
+        text = shown(Report(cells=[cell(**names, worst=0.31, mode=mode) for mode in modes]), width=80)
+        assert max(map(len, text.splitlines())) <= 80
+        by_mode = text[text.index("by mode") :]
+        assert by_mode.count("held 0.31") == len(modes)
+        for whole in ("cross_entropy", "(probabilities)", "compiled", "forward", "tensorflow"):
+            assert whole in by_mode.split()
+
     def test_say_what_is_broken_where_and_why(self):
         text = shown(Report(cells=[cell(), BROKEN]))
         assert "softmax on torch: 1 of 1" in text

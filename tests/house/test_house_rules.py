@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import tempscale_backends
-from support import NAMES
+from support import NAMES, ROOT
 
 import tempscale
 
 CORE = Path(tempscale.__file__).parent
 BACKENDS = Path(tempscale_backends.__file__).parent
-FRAMEWORKS = {"torch", "tensorflow", "jax", "jaxlib", "keras", "flax", "array_api_compat"}
+FRAMEWORKS = {"torch", "tensorflow", "jax", "jaxlib", "keras", "flax", "optax", "PIL", "array_api_compat"}
 OWN = {
     "numpy": {"ml_dtypes", "autograd", "numba"},
     "torch": {"torch", "array_api_compat", "ml_dtypes"},
@@ -58,6 +58,7 @@ ROOMS = (  # each may import what is in its own line, or above
     ("reporting",),
     ("comparison",),
     ("__init__",),
+    ("facts",),
     ("testing",),
     ("cli",),
 )
@@ -82,6 +83,12 @@ def members(file):
 def test_imports_within_the_library_go_down_only(file):
     here = "tempscale." + file.relative_to(CORE).with_suffix("").parts[0]
     assert [module for module in members(file) if floor(module) > floor(here)] == []
+
+
+def test_facts_reach_the_frameworks_through_one_door_only():
+    """Facts are about the frameworks themselves: they are handed their modules, and import none."""
+    doors = [file.name for file in sources(CORE / "facts") if "import_module(" in file.read_text(encoding="utf-8")]
+    assert doors == ["libraries.py"]
 
 
 def test_reporting_knows_no_topic():
@@ -165,3 +172,74 @@ def test_the_rule_for_imports_sees_what_it_forbids(tmp_path):
     file = tmp_path / "x.py"
     file.write_text("def f():\n    import torch.nn\n    importlib.import_module('jax.numpy')\nfrom keras import ops\n")
     assert [*imports(file)] == ["keras", "torch.nn", "jax.numpy"]
+
+
+UNPROMISED = ("tensorflow.python", "jax.core", "jax.extend", "jax.interpreters", "jaxlib", "autograph_info__")
+"""What frameworks do not promise to keep, and call by a name without an underscore."""
+OF_PYTHON = {"_replace", "_fields", "_asdict"}  # named tuples
+
+
+def is_private(name):
+    """Whether a name with dots is one that may be gone in another version of a framework."""
+    parts = name.split(".")[1:]  # the first is a module or a variable of this house, or the name of the framework
+    hidden = any(part.startswith("_") and not part.startswith("__") and part not in OF_PYTHON for part in parts)
+    return hidden or any(f".{name}.".find(f".{unpromised}.") >= 0 for unpromised in UNPROMISED)
+
+
+def own_names(tree):
+    """Names that a file gives to its own functions and attributes."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            yield node.name
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
+            yield node.attr
+
+
+def private_names(file):
+    """Lines that name what is private to a framework, or to anything else that is not of this house."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    own = {*own_names(tree)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Attribute) and node.attr not in own:
+            names = [ast.unparse(node) if isinstance(node.value, ast.Name | ast.Attribute) else f"x.{node.attr}"]
+        else:
+            continue
+        ours = ("tempscale", "tempscale_backends", "benchmarks", "self", "cls")
+        if any(top(name) not in ours and is_private(name) for name in names):
+            yield node.lineno
+
+
+WRITTEN = [file for folder in (CORE, BACKENDS, ROOT / "examples") for file in sources(folder)]
+
+
+@pytest.mark.parametrize("file", WRITTEN, ids=lambda file: "/".join(file.parts[-3:]))
+def test_private_names_of_frameworks_are_in_internals_and_nowhere_else(file):
+    assert file.name == "internals.py" or {*private_names(file)} == set()
+
+
+@pytest.mark.parametrize("name", ["torch", "tensorflow", "jax"])
+def test_internals_of_a_backend_are_not_without_what_the_rule_looks_for(name):
+    text = (BACKENDS / name / "internals.py").read_text(encoding="utf-8")
+    assert "Without: " in text
+    assert "seen to work in" in text
+
+
+def test_the_rule_against_private_names_sees_what_it_forbids(tmp_path):
+    file = tmp_path / "x.py"
+    lines = (
+        "from tensorflow.python.eager import record",
+        "from torch import _C",
+        "import jax.interpreters.ad",
+        "torch._dynamo.exc.Hit",
+        "isinstance(x, jax.core.Tracer)",
+        "level = forward_ad._current_level",
+        "box()._value",
+        "fn.autograph_info__ = {}",
+        "import torch, jax.numpy; torch.func.vmap; x.__array__; x._replace(a=1); self._own; y._own",
+    )
+    file.write_text("\n".join(lines))
+    assert sorted({*private_names(file)}) == [*range(1, 9)]

@@ -106,7 +106,7 @@ def test_the_command_line_finds_that_an_installed_plug_in_conforms(site, tmp_pat
 def operands(operation, dtype="float32"):
     """Operands of an operation as the conformance run has them, in NumPy."""
     group = groups(np.dtype(dtype))["rows"].operands
-    return [group[name] for name in operation.specification.operands]
+    return [group[name] for name in operation.specification.operands if name != "bias"]
 
 
 def test_the_arrays_of_the_plug_in_can_do_no_more_than_the_standard_promises(strict):
@@ -149,7 +149,8 @@ def test_what_a_framework_has_not_is_not_applicable_rather_than_unavailable(stri
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_softmax_gives_the_numbers_that_its_body_gives_in_numpy_but_for_the_sum(strict, dtype, monkeypatch):
-    monkeypatch.delitem(accurate_sum.natives, strict.name)
+    for backend in (strict, ts.get_backend("numpy")):
+        monkeypatch.delitem(accurate_sum.natives, backend.name)
     (logits,) = operands(ts.softmax, dtype)
     with np.errstate(all="ignore"):
         expected = ts.softmax.call_body(logits, temperature=0.7)

@@ -188,6 +188,11 @@ class TestHtml:
         page = to_html(Report(cells=[cell(), cell(State.UNAVAILABLE)]))
         assert "<h1>Every combination that ran held</h1>" in page
 
+    def test_a_cell_by_mode_names_the_backend_and_what_did_not_hold(self):
+        page = to_html(Report(cells=[cell(worst=0.83), cell(State.BROKEN, worst=2.0, mode="vmap")]))
+        by_mode = re.sub("<[^>]*>", "", page[page.index("Worst error, by mode") :])
+        assert "0.83 torch2.00 broken, torch" in by_mode
+
     def test_an_interrupted_run_says_so(self):
         page = to_html(Report(cells=[cell()], interrupted=True))
         assert "Everything held" not in page

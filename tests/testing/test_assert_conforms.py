@@ -321,7 +321,7 @@ def test_a_result_on_another_device_is_refused(strict):
 
     fn = with_native(square, "strict", native)
     message = broken(fn, X, contract=SQUARE, backends=("strict",), **ONE)
-    assert "the result is on device1, expected CPU_DEVICE" in message
+    assert "device is device1, expected CPU_DEVICE" in message
     assert "1 of " in message
 
 

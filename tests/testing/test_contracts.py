@@ -89,9 +89,12 @@ def operands(name: str, longdouble: bool) -> list[Any]:
         "p_logits": ROWS,
         "q_logits": ROWS[:, ::-1],
         "labels": np.array([0, 1, 3, 2, 1, 0, 1, 2, 9]),
+        "hidden": np.where(np.isinf(ROWS), 0.0, ROWS)[:, :2],
+        "weight": np.array([[1.0, 0.5], [-0.25, 2.0], [0.0, 1.0], [3.0, -1.0]]),
+        "bias": np.array([0.5, -1.25, 0.0, -INF]),
     }
     names = OPERATIONS[name].specification.operands
-    return [given[n] if n == "labels" else wide.widen(given[n], "float64", longdouble=longdouble) for n in names]
+    return [given[n] if n == "labels" else wide.to_wide(given[n], "float64", longdouble=longdouble) for n in names]
 
 
 def evaluated(name: str, temperature: float, longdouble: bool) -> dict[str, Any]:
@@ -99,16 +102,16 @@ def evaluated(name: str, temperature: float, longdouble: bool) -> dict[str, Any]
     specification = OPERATIONS[name].specification
     t = np.full((len(ROWS), 1), temperature)
     t[-1] = -1.0
-    found = specification.reference(*operands(name, longdouble), wide.widen(t, "float64", longdouble=longdouble))
+    found = specification.reference(*operands(name, longdouble), wide.to_wide(t, "float64", longdouble=longdouble))
     quantities = {k: v for k, v in found.items() if k not in ("value", "gradients")} | {"u": 2.0**-53, "tiny": 0.0}
     g = np.random.default_rng(8).standard_normal(found["value"].shape)
-    gradients = found["gradients"](wide.widen(g, "float64", longdouble=longdouble))
+    gradients = found["gradients"](wide.to_wide(g, "float64", longdouble=longdouble))
     contract = specification.contract
     parts = {"value": found["value"], "bound": contract.bound(**quantities)}
     for argument in contract.gradients:
         parts[f"d/d{argument}"] = gradients[argument]
         parts[f"bound of d/d{argument}"] = contract.bound(argument, **{**quantities, **gradients})
-    return {key: wide.narrow(value) for key, value in parts.items()}
+    return {key: wide.as_floats(value) for key, value in parts.items()}
 
 
 @pytest.mark.skipif(not wide.WIDE_LONGDOUBLE, reason="longdouble is float64 here: there is nothing to compare with")
@@ -130,7 +133,7 @@ def test_mpmath_references_agree_with_those_in_longdouble(name: str, temperature
             error = np.where(usable, abs(one[key] - other[key]), 0)
             assert (error <= np.where(usable, bound, 0) / 2**8 + 2.0**-1074).all(), key
         valid = np.isfinite(one["value"].reshape(len(ROWS), -1)).any(-1)  # else there is nothing to bound
-        for key in (k for k in one if k.startswith("bound")):
+        for key in (k for k in one if k.startswith("bound") and len(one[k]) == len(ROWS)):
             np.testing.assert_allclose(one[key][valid], other[key][valid], rtol=2.0**-40, atol=2.0**-1074)
 
 
@@ -138,5 +141,5 @@ def test_widening_is_exact() -> None:
     pytest.importorskip("mpmath")
     x = np.array([0.1, 1e-300, -INF, 2.0**-1074])
     for longdouble in (True, False):
-        np.testing.assert_array_equal(wide.narrow(wide.widen(x, "float64", longdouble=longdouble)), x)
-    assert wide.widen(x.astype(np.float32), "float32").dtype == np.float64
+        np.testing.assert_array_equal(wide.as_floats(wide.to_wide(x, "float64", longdouble=longdouble)), x)
+    assert wide.to_wide(x.astype(np.float32), "float32").dtype == np.float64

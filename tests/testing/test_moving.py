@@ -20,15 +20,15 @@ each_operation = pytest.mark.parametrize("name", OPERATIONS)
 
 
 def float64(x: Any) -> Any:
-    return wide.widen(x, "float32")
+    return wide.to_wide(x, "float32")
 
 
 def longdouble(x: Any) -> Any:
-    return wide.widen(x, "float64", longdouble=True)
+    return wide.to_wide(x, "float64", longdouble=True)
 
 
 def mpmath(x: Any) -> Any:
-    return wide.widen(x, "float64", longdouble=False)
+    return wide.to_wide(x, "float64", longdouble=False)
 
 
 def arguments_of(name: str) -> dict[str, Any]:
@@ -71,8 +71,8 @@ def test_derivatives_of_a_reference_are_the_limits_of_its_differences(name: str)
     pairs = [(value, after, before)]
     pairs += [(gradients[key], gradients_after[key], gradients_before[key]) for key in gradients]
     for moved, one, other in pairs:
-        known = np.isfinite(wide.narrow(one))
-        slopes = wide.narrow(np.where(known, one - other, 0) / (2 * STEP))
+        known = np.isfinite(wide.as_floats(one))
+        slopes = wide.as_floats(np.where(known, one - other, 0) / (2 * STEP))
         # the third derivatives are some thousands
         assert (abs(slopes - moved.slope.value)[known] <= (2.0**-63 * moved.slope.error + 2.0**-64)[known]).all()
 
@@ -92,7 +92,7 @@ def test_numbers_in_mpmath_move_as_well() -> None:
     for of_mpmath, of_longdouble in zip(moving("softmax", mpmath), moving("softmax", longdouble), strict=True):
         one = of_mpmath["logits"] if isinstance(of_mpmath, dict) else of_mpmath
         other = of_longdouble["logits"] if isinstance(of_longdouble, dict) else of_longdouble
-        error = abs(wide.narrow(one.slope.value) - other.slope.value)
+        error = abs(wide.as_floats(one.slope.value) - other.slope.value)
         assert (error <= 2.0**-63 * other.slope.error + 2.0**-200).all()
 
 
@@ -102,7 +102,7 @@ def test_what_is_infinite_stands_still() -> None:
     np.testing.assert_array_equal(np.exp(x).value.value, np.exp([-np.inf, 0.5]))
 
 
-@pytest.mark.parametrize("fn", [np.tanh, np.prod, lambda x: x.sum(-1), lambda x: np.add(x, x, where=[True])])
+@pytest.mark.parametrize("fn", [np.sinh, np.prod, lambda x: x.sum(-1), lambda x: np.add(x, x, where=[True])])
 def test_what_cannot_be_differentiated_is_named(fn: Any) -> None:
     with pytest.raises(CannotMoveError, match=r"its reference takes .*, which is not differentiated here"):
         fn(Moving.along(np.ones(1), np.ones(1)))

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tempscale.backend import Array, ArrayFunction, Backend, ForwardRule, ReverseRule
+from tempscale_backends.jax import internals
 from tempscale_backends.jax import natives as natives
 
 
@@ -18,7 +19,7 @@ class JaxBackend(Backend):
     """`jax.Array` and every tracer."""
 
     name = "jax"
-    array_types = (jax.Array, jax.core.Tracer)  # tracers are no subclasses of jax.Array
+    array_types = internals.array_types()
     compilers = ("jax.jit",)
     unknown_dims = False
 
@@ -30,7 +31,7 @@ class JaxBackend(Backend):
         return tuple(f"{device.platform}:{device.id}" for device in jax.devices())
 
     def device_of(self, x: Array) -> str:
-        if isinstance(x, jax.core.Tracer):
+        if internals.is_tracer(x):
             return self.devices()[0]
         device = next(iter(x.devices()))
         return f"{device.platform}:{device.id}"
@@ -77,7 +78,7 @@ class JaxBackend(Backend):
             if device not in self.devices():
                 raise ValueError(f"JAX has no device {device!r}; there are {', '.join(self.devices())}")
             place = jax.devices()[self.devices().index(device)]
-        elif like is not None and not isinstance(like, jax.core.Tracer) and like.committed and len(like.devices()) == 1:
+        elif like is not None and not internals.is_tracer(like) and like.committed and len(like.devices()) == 1:
             place = next(iter(like.devices()))  # otherwise JAX brings it to where it is needed
         made = jnp.array(obj, dtype=kind)
         return made if place is None else jax.device_put(made, place)
@@ -89,7 +90,7 @@ class JaxBackend(Backend):
         return jnp.from_dlpack(x, copy=False)
 
     def is_traced(self, x: Array) -> bool:
-        return isinstance(x, jax.core.Tracer)
+        return internals.is_tracer(x)
 
     def stop_gradient(self, x: Array) -> Array:
         return jax.lax.stop_gradient(x)

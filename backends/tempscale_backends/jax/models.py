@@ -13,6 +13,7 @@ import numpy as np
 from flax import nnx
 
 from tempscale.comparison.reader import Around, Call, Inputs, Layer, ModelReader, replaced, same_padding
+from tempscale_backends.jax.internals import is_tracer
 
 __all__ = ["NnxReader"]
 
@@ -206,7 +207,7 @@ class NnxReader(ModelReader):
     ) -> Callable[..., Any]:
         def instead(module: nnx.Module, *args: Any, **kwargs: Any) -> Any:
             layer = layers.get(id(module))
-            seen = any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves((args, kwargs)))
+            seen = any(is_tracer(x) for x in jax.tree.leaves((args, kwargs)))
             if layer is None or seen or id(module) in running or threading.get_ident() != thread:
                 return call(module, *args, **kwargs)
 

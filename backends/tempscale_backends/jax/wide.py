@@ -11,20 +11,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.interpreters.ad
 import jax.numpy as jnp
-from jax.extend.core import Primitive, jaxpr_as_fun
-from jax.interpreters import batching, mlir
 
 from tempscale.backend import Array
+from tempscale_backends.jax import internals
 
 Arrays = Sequence[Any]
 Wide = Callable[..., Arrays]
 """Takes arrays and returns a list of arrays, none of which has to be wide."""
-
-ad: Any = jax.interpreters.ad  # has no types
-_wide: Any = Primitive("in_64_bits")
-_wide.multiple_results = True
 
 
 def in_64_bits(fn: Callable[..., Array]) -> Callable[..., Array]:
@@ -40,7 +34,7 @@ def in_64_bits(fn: Callable[..., Array]) -> Callable[..., Array]:
 
 
 def _bind(fn: Wide, arrays: Arrays) -> Any:
-    return _wide.bind(*arrays, fn=fn)
+    return _wide(*arrays, fn=fn)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -58,18 +52,14 @@ def _types(*types: Any, fn: Wide) -> Arrays:
         return list(jax.make_jaxpr(fn)(*types).out_avals)
 
 
-_wide.def_impl(_run)
-_wide.def_abstract_eval(_types)
-
-
 # The derivative
 
 
 def _jvp(arrays: Arrays, tangents: Arrays, *, fn: Wide) -> tuple[Arrays, Arrays]:
-    moving = tuple([not isinstance(t, ad.Zero) for t in tangents])
+    moving = tuple([not internals.is_zero(t) for t in tangents])
     results = _bind(fn, arrays)
     if not jnp.issubdtype(results[0].dtype, jnp.floating):
-        return results, [ad.Zero.from_primal_value(x) for x in results]
+        return results, [internals.zero_for(x) for x in results]
     given = [t for t, moves in zip(tangents, moving, strict=True) if moves]
     return results, _bind(_derivative(fn, moving), [*arrays, *given])
 
@@ -93,10 +83,10 @@ def _merged(choose: Sequence[bool], chosen: Arrays, others: Arrays) -> list[Any]
 
 
 def _transpose(cotangents: Arrays, *arrays: Any, fn: Wide) -> Arrays:
-    linear = tuple([ad.is_undefined_primal(x) for x in arrays])
-    types = tuple([x.aval for x in arrays if ad.is_undefined_primal(x)])
-    known = [x for x in arrays if not ad.is_undefined_primal(x)]
-    found = _bind(_transposed(fn, linear, types), [*known, *[ad.instantiate_zeros(g) for g in cotangents]])
+    linear = tuple([internals.is_linear(x) for x in arrays])
+    types = tuple([x.aval for x in arrays if internals.is_linear(x)])
+    known = [x for x in arrays if not internals.is_linear(x)]
+    found = _bind(_transposed(fn, linear, types), [*known, *[internals.made_real(g) for g in cotangents]])
     return _merged(linear, found, [None] * len(known))
 
 
@@ -112,10 +102,6 @@ def _transposed(fn: Wide, linear: tuple[bool, ...], types: tuple[Any, ...]) -> W
         return list(jax.linear_transpose(of_linear, *types)(list(given[count:])))
 
     return transposed
-
-
-ad.primitive_jvps[_wide] = _jvp
-ad.primitive_transposes[_wide] = _transpose
 
 
 # Mapping and lowering
@@ -135,8 +121,9 @@ def _lower(context: Any, *values: Any, fn: Wide) -> Any:
     with jax.enable_x64(True):
         traced = jax.make_jaxpr(_compiled(fn))(*context.avals_in)
     # with x64 off again, as all around: it decides in how many bits dimensions are that are symbols
-    return mlir.lower_fun(jaxpr_as_fun(traced))(context, *values)
+    return internals.lowered(context, traced, values)
 
 
-batching.primitive_batchers[_wide] = _mapped
-mlir.register_lowering(_wide, _lower)
+_wide = internals.primitive(
+    "in_64_bits", run=_run, types=_types, jvp=_jvp, transpose=_transpose, batch=_mapped, lower=_lower
+)

@@ -12,6 +12,7 @@ from autograd.core import make_jvp, make_vjp
 from autograd.extend import defjvp_argnums, defvjp_argnums, primitive
 from autograd.numpy.numpy_boxes import ArrayBox
 from autograd.numpy.numpy_vspaces import ArrayVSpace
+from autograd.tracer import find_top_boxed_args, getval
 
 from tempscale.arrays import custom_gradient
 from tempscale.backend import Array, ArrayFunction, ForwardRule, ReverseRule
@@ -100,7 +101,8 @@ def value_and_grad(
 
     def value(inputs: Any) -> Array:
         result, more = fn(*inputs)
-        others.append(tuple([x._value if isinstance(x, ArrayBox) and x._trace == inputs._trace else x for x in more]))
+        # out of the boxes of this trace, not of those around it
+        others.append(tuple([getval(x) if len(find_top_boxed_args((inputs, x))[0]) == 2 else x for x in more]))
         return result
 
     result, backward = _make_vjp(value, arrays)
@@ -116,9 +118,14 @@ def vjp(fn: ArrayFunction, arrays: Sequence[Array], cotangent: Array) -> tuple[A
 def jvp(fn: ArrayFunction, arrays: Sequence[Array], tangents: Sequence[Array]) -> Array:
     """`Backend.jvp`."""
     with _quietly():
-        result, tangent = make_jvp(lambda inputs: fn(*inputs), tuple(arrays))(tuple(tangents))
+        result, tangent = make_jvp(lambda inputs: fn(*inputs), _plain(arrays))(_plain(tangents))
     # autograd's rules widen, as that of `where` does, which has zeros of float64
     return tangent if tangent.dtype == result.dtype else traced_namespace.astype(tangent, result.dtype)[()]
+
+
+def _plain(arrays: Sequence[Array]) -> tuple[Array, ...]:
+    """Arrays of NumPy's own type, which is the only one that autograd knows: a memory-mapped one is of another."""
+    return tuple([x.view(np.ndarray) if isinstance(x, np.ndarray) else x for x in arrays])
 
 
 @contextlib.contextmanager
@@ -148,7 +155,7 @@ def _accurate_sum(x: Array, *, axis: int) -> Array:
 
 def _make_vjp(fn: Callable[[Any], Array], arrays: Sequence[Array]) -> tuple[Array, Callable[[Array], Any]]:
     with _quietly():
-        backward, result = make_vjp(fn, tuple(arrays))
+        backward, result = make_vjp(fn, _plain(arrays))
 
     def quiet(g: Array) -> Any:
         with np.errstate(all="ignore"):

@@ -6,5 +6,5 @@ entry = BackendEntry(
     "tensorflow",
     "tempscale_backends.tensorflow.backend:TensorFlowBackend",
     "tempscale[tensorflow]",
-    models={"keras:Layer": "tempscale_backends.tensorflow.models:KerasReader"},
+    models={"keras:Layer": "tempscale_backends.tensorflow.keras.models:KerasReader"},
 )

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.eager import record
 
 from tempscale.backend import Array, ArrayFunction, Backend, ForwardRule, ReverseRule
 from tempscale.kernels import flatten, unwrap
-from tempscale_backends.tensorflow import namespace
+from tempscale_backends.tensorflow import internals, namespace
 from tempscale_backends.tensorflow import natives as natives
 
 
@@ -113,14 +112,15 @@ class TensorFlowBackend(Backend):
 
     def custom_gradient(self, fn: ArrayFunction, *, vjp: ReverseRule, jvp: ForwardRule) -> ArrayFunction:
         def call(*arrays: Array) -> Array:
-            if tf.executing_eagerly() and not record.could_possibly_record():
+            if tf.executing_eagerly() and not internals.differentiates():
                 return fn(*arrays)
             arrays = tuple([tf.convert_to_tensor(x) for x in arrays])
             results = list[Array]()  # an annotation AutoGraph could not convert
 
             def backward(g: Array) -> Sequence[Array]:
-                # the result as the tapes see it, so that the rule can be differentiated again
-                return vjp(arrays, results[0], g)
+                # the result as the tapes see it, so that the rule can be differentiated again; there is none yet where
+                # forward mode transposes this rule
+                return vjp(arrays, results[0] if results else fn(*arrays), g)
 
             def forward(*tangents: Array) -> list[Array]:
                 known = [tf.zeros_like(x) if t is None else t for x, t in zip(arrays, tangents, strict=True)]
@@ -128,15 +128,12 @@ class TensorFlowBackend(Backend):
 
             @tf.custom_gradient  # type: ignore[untyped-decorator]
             def in_graph(*inner: Array) -> Any:
-                return fn(*inner), backward
+                return fn(*[seen(x) for x in inner]), backward
 
             # tf.custom_gradient is for the gradient of a whole graph. In forward mode it goes through fn, or
-            # transposes the gradient; so tapes and accumulators get the rules themselves. Tapes come first: the
-            # forward rule is differentiated through them.
-            with record.stop_recording():
+            # transposes the gradient; so tapes and accumulators get the rules themselves.
+            with internals.with_rules(results, arrays, backward, forward) as seen:
                 results.append(in_graph(*arrays))
-            record.record_operation_backprop_only("CustomGradient", results, list(arrays), backward)
-            record.record_operation("CustomGradient", results, list(arrays), backward, forward)
             return results[0]
 
         return call
@@ -175,8 +172,8 @@ class TensorFlowBackend(Backend):
             return tf.nest.map_structure(tf.identity, fn(*row))
 
         def mapped(*arrays: Array) -> Array:
-            with self.beside(arrays):
-                return tf.vectorized_map(one, arrays, fallback_to_while_loop=False)
+            with self.beside(arrays), internals.mapping_bitcast() as known:
+                return tf.vectorized_map(one, arrays, fallback_to_while_loop=not known)
 
         return mapped
 

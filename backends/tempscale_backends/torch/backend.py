@@ -16,6 +16,7 @@ from torch.autograd import forward_ad
 
 from tempscale.backend import Array, ArrayFunction, Backend, ForwardRule, ReverseRule
 from tempscale.kernels import with_code_of_its_own
+from tempscale_backends.torch import internals
 from tempscale_backends.torch import natives as natives
 
 _DTYPES = {
@@ -61,26 +62,21 @@ class _Compiled:
         kind = torch.is_grad_enabled(), *[_kind(x) for x in arrays]
         try:
             return self._compiled_for(kind)(*arrays)
-        except torch._dynamo.exc.FailOnRecompileLimitHit:
+        except internals.recompile_limit_hit():
             return self._compiled_for(kind, anew=True)(*arrays)
 
     def _compiled_for(self, kind: Any, *, anew: bool = False) -> ArrayFunction:
         with self.lock:
             found = self.copies.pop(kind, None)
             if anew and found:
-                _forget(found[0])
+                internals.forget(found[0])
             if anew or not found:
                 copy = with_code_of_its_own(self.fn)
                 found = copy, torch.compile(copy, fullgraph=True, dynamic=self.dynamic)
             self.copies[kind] = found
             if len(self.copies) > COPIES:
-                _forget(self.copies.pop(next(iter(self.copies)))[0])
+                internals.forget(self.copies.pop(next(iter(self.copies)))[0])
             return found[1]
-
-
-def _forget(fn: ArrayFunction) -> None:
-    """Drop what is compiled of a function: it hangs on the code object, which Dynamo does not let go of."""
-    torch._dynamo.eval_frame.remove_from_cache(fn)
 
 
 def _kind(x: Array) -> tuple[Any, ...]:
@@ -120,30 +116,14 @@ class _CustomWithForwardMode(_Custom):
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Array) -> Array:
-        if sum(level.key() == _FORWARD for level in torch._C._functorch.get_interpreter_stack() or ()) > 1:
+        *arrays, result = ctx.saved_tensors
+        if internals.in_nested_forward_mode(*arrays, *tangents[3:]):
             # PyTorch differentiates nothing in here, so that the derivative of this one would come out as 0
             raise NotImplementedError(
                 "PyTorch cannot differentiate a custom gradient in forward mode more than twice, nor twice "
                 "around a vmap: use reverse mode for one of the derivatives (torch.func.jacrev)"
             )
-        *arrays, result = ctx.saved_tensors
         return ctx.jvp_rule(tuple(arrays), result, tangents[3:])
-
-
-_FORWARD = torch._C._functorch.TransformType.Jvp
-
-
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def _in_forward_mode() -> bool:
-    """Whether the innermost transform around a call is `torch.func.jvp`."""
-    innermost = torch._C._functorch.peek_interpreter_stack()
-    return bool(innermost is not None and innermost.key() == _FORWARD)
-
-
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def _in_transform() -> bool:
-    """Whether a transform of `torch.func` is around a call. Dynamo cannot trace a custom gradient in there."""
-    return torch._C._functorch.peek_interpreter_stack() is not None
 
 
 def _requires_grad(arrays: Sequence[Array]) -> bool:
@@ -234,7 +214,7 @@ class TorchBackend(Backend):
         return torch.from_dlpack(x)  # type: ignore[attr-defined]
 
     def is_traced(self, x: Array) -> bool:
-        return torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(x)
+        return torch.compiler.is_compiling() or internals.is_wrapped(x)
 
     def unsupported(self, x: Array) -> str:
         if x.is_nested:
@@ -253,12 +233,14 @@ class TorchBackend(Backend):
         function = _Custom if compiling else _CustomWithForwardMode
 
         def apply(*arrays: Array) -> Array:
-            if compiling and (_in_transform() or not _requires_grad(arrays)):
-                return fn(*arrays)  # as Dynamo does it without a gradient, but it miscounts the arguments
+            # Dynamo traces no custom gradient in a transform, and without a gradient miscounts the arguments
+            if compiling and (internals.in_transform() or not _requires_grad(arrays)):
+                return fn(*arrays)
             return function.apply(fn, vjp, jvp, *arrays)  # type: ignore[no-untyped-call]
 
         def call(*arrays: Array) -> Array:
-            return _forward_mode(apply, jvp, arrays) if _in_forward_mode() else apply(*arrays)
+            forward = internals.in_forward_mode(*(() if compiling else arrays))
+            return _forward_mode(apply, jvp, arrays) if forward else apply(*arrays)
 
         return call
 
@@ -290,7 +272,7 @@ class TorchBackend(Backend):
 
         def call(*arrays: Array) -> Any:
             # torch.func cannot transform what is compiled; inside its transforms, and a compiler, it is `fn` itself
-            inside = torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None
+            inside = torch.compiler.is_compiling() or internals.in_transform(*arrays)
             return fn(*arrays) if inside else compiled(*arrays)
 
         return call

@@ -1,6 +1,6 @@
 """What Inductor is taught, so that `torch.compile` fuses tempscale's own operators with what is around them.
 
-By Inductor's private names, for which there are no public ones. Without them the operators are called as they are.
+Without what `internals.inductor` returns the operators are called as they are.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch
 from tempscale import __version__
 from tempscale.backend import Array
 from tempscale.kernels import constant_while_tracing, gumbel, threefry
+from tempscale_backends.torch.internals import Inductor, inductor
 
 MOST_DRAWS = 64
 """Tokens of a row that are drawn at once in code of its own."""
@@ -45,22 +46,20 @@ and arguments: it would go on with what another version of this library had taug
 @constant_while_tracing
 def teach() -> None:
     """Teach it, the first time something is compiled: to import Inductor takes a second."""
-    try:
-        from torch._inductor import decomposition, ir, lowering, virtualized
-    except ImportError:  # in another version of PyTorch
-        return
+    pupil = inductor()
     words, tokens = torch.ops.tempscale.threefry.default, torch.ops.tempscale.tokens_of_rows.default
-    if words in lowering.lowerings:
+    if pupil is None or words in pupil.lowerings:
         return
-    _lower_threefry(words, lowering, ir, virtualized.ops)
+    _lower_threefry(words, pupil)
     # called as it is, where it is not taken apart
-    lowering.make_fallback(tokens, override_decomp=True)  # type: ignore[no-untyped-call]
-    decomposition.register_decomposition([tokens])(_tokens_of_rows)
-    decomposition.fast_random_decomps.cache_clear()  # a copy of all decompositions, if anything was compiled before
+    pupil.make_fallback(tokens, override_decomp=True)
+    pupil.register_decomposition([tokens])(_tokens_of_rows)
+    pupil.random_decompositions.cache_clear()  # a copy of all decompositions, if anything was compiled before
 
 
-def _lower_threefry(operator: Any, lowering: Any, ir: Any, ops: Any) -> None:
+def _lower_threefry(operator: Any, pupil: Inductor) -> None:
     """Have the operator compiled as a pointwise one: one loop, whose rounds are local to it."""
+    ops = pupil.ops
 
     def constant(number: int) -> Any:
         return ops.constant(number, torch.int32)
@@ -69,7 +68,7 @@ def _lower_threefry(operator: Any, lowering: Any, ir: Any, ops: Any) -> None:
         low = ops.bitwise_right_shift(x, constant(32 - places)) & constant((1 << places) - 1)
         return ops.bitwise_left_shift(x, constant(places)) | low
 
-    @lowering.register_lowering(operator, broadcast=True, type_promotion_kind=None)  # type: ignore[untyped-decorator]
+    @pupil.register_lowering(operator, broadcast=True, type_promotion_kind=None)  # type: ignore[untyped-decorator]
     def lower(k0: Any, k1: Any, x0: Any, x1: Any, both: bool, code: str) -> list[Any]:
         loads = [x.make_loader() for x in (k0, k1, x0, x1)]
 
@@ -79,7 +78,7 @@ def _lower_threefry(operator: Any, lowering: Any, ir: Any, ops: Any) -> None:
             return [y0, y1] if both else [y0 ^ y1]
 
         def pointwise(place: int) -> Any:
-            made = ir.Pointwise.create(
+            made = pupil.pointwise.create(
                 device=x1.get_device(),
                 dtype=torch.int32,
                 inner_fn=lambda index: words(index)[place],

@@ -11,24 +11,33 @@ import ml_dtypes
 import numpy as np
 import torch
 from torch import nn
-from torch.utils import _pytree as pytree
 
-from tempscale.comparison.reader import Around, Call, Inputs, Layer, ModelReader, replaced, same_padding
+from tempscale.comparison.reader import (
+    Around,
+    Call,
+    Inputs,
+    Layer,
+    ModelReader,
+    leaves_of_tree,
+    mapped_tree,
+    replaced,
+    same_padding,
+)
 
 __all__ = ["TorchReader"]
 
 _KINDS: tuple[tuple[tuple[type[nn.Module], ...], str], ...] = (
     ((nn.Linear,), "dense"),
     ((nn.Conv1d, nn.Conv2d, nn.Conv3d), "conv"),
-    ((nn.modules.batchnorm._BatchNorm,), "batch_norm"),
+    ((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm), "batch_norm"),
     ((nn.LayerNorm,), "layer_norm"),
     ((nn.GroupNorm,), "group_norm"),
     ((nn.RMSNorm,), "rms_norm"),
     ((nn.Embedding,), "embedding"),
     ((nn.MultiheadAttention,), "attention"),
-    ((nn.modules.dropout._DropoutNd,), "dropout"),
-    ((nn.modules.pooling._MaxPoolNd,), "max_pool"),
-    ((nn.modules.pooling._AvgPoolNd,), "average_pool"),
+    ((nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout), "dropout"),
+    ((nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d), "max_pool"),
+    ((nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), "average_pool"),
     ((nn.Flatten, nn.Unflatten, nn.Identity), "reshape"),
     (
         tuple(getattr(nn, name) for name in nn.modules.activation.__all__ if name != "MultiheadAttention"),
@@ -146,8 +155,8 @@ class _TorchCall(Call):
     def __init__(self, layer: _TorchLayer, forward: Callable[..., Any], args: Any, kwargs: Any) -> None:
         self.layer: _TorchLayer = layer
         self.forward = forward
-        leaves, self.structure = pytree.tree_flatten((args, kwargs))
-        self.leaves = leaves
+        self.given = args, kwargs
+        leaves = leaves_of_tree(self.given)
         self.tensors = list({id(leaf): leaf for leaf in leaves if isinstance(leaf, torch.Tensor)}.values())
         self.arrays = [_to_numpy(tensor) for tensor in self.tensors]
         self.result: Any = None
@@ -161,17 +170,14 @@ class _TorchCall(Call):
             forward = module.double()
             like = [x.double() if x.is_floating_point() else x for x in self.tensors]
         given = {id(old): _to_torch(x, new) for old, new, x in zip(self.tensors, like, arrays, strict=True)}
-        args, kwargs = pytree.tree_unflatten([given.get(id(leaf), leaf) for leaf in self.leaves], self.structure)
+        args, kwargs = mapped_tree(lambda leaf: given.get(id(leaf), leaf), self.given)
         self.result = forward(*args, **kwargs)
-        return [_to_numpy(x) for x in pytree.tree_leaves(self.result) if isinstance(x, torch.Tensor)]
+        return [_to_numpy(x) for x in leaves_of_tree(self.result) if isinstance(x, torch.Tensor)]
 
     def returned(self, arrays: list[np.ndarray[Any, Any]]) -> Any:
         """Return what the layer returned last, with `arrays` in the place of its tensors."""
-        leaves, structure = pytree.tree_flatten(self.result)
         values = iter(arrays)
-        return pytree.tree_unflatten(
-            [_to_torch(next(values), x) if isinstance(x, torch.Tensor) else x for x in leaves], structure
-        )
+        return mapped_tree(lambda x: _to_torch(next(values), x) if isinstance(x, torch.Tensor) else x, self.result)
 
 
 class TorchReader(ModelReader):
@@ -197,7 +203,7 @@ class TorchReader(ModelReader):
                 if not isinstance(module, (nn.ModuleList, nn.ModuleDict, torch.jit.ScriptModule)):
                     stack.callback(self._stand_around(module, name, around))
             result = self.model(*args, **kwargs)
-        return [_to_numpy(x) for x in pytree.tree_leaves(result) if isinstance(x, torch.Tensor)]
+        return [_to_numpy(x) for x in leaves_of_tree(result) if isinstance(x, torch.Tensor)]
 
     @staticmethod
     def _tensor(x: Any, like: torch.Tensor) -> Any:

@@ -35,14 +35,12 @@ from tempscale.kernels.gumbel.racing import (
     by_rows,
     count_to,
     drawn,
+    field_of,
     first_maximum,
-    flat_rows,
     grouped,
     in_blocks,
-    indices,
     no_token,
     of_slots,
-    prepared,
     race,
     shifts,
     slot,
@@ -61,6 +59,7 @@ from tempscale.kernels.gumbel.words import (
     subkeys,
     threefry,
 )
+from tempscale.kernels.indexing import flat_rows, indices
 
 __all__ = [
     "AT_ZERO",
@@ -86,6 +85,7 @@ __all__ = [
     "factor",
     "factor_of_array",
     "factor_of_number",
+    "field_of",
     "first_maximum",
     "flat_rows",
     "float_bits",
@@ -100,7 +100,6 @@ __all__ = [
     "noise",
     "number_or_factor",
     "of_slots",
-    "prepared",
     "products",
     "race",
     "rotated",

@@ -15,7 +15,7 @@ from tempscale.backend import Array
 from tempscale.kernels.gumbel.factors import AT_ZERO, factor, scaled
 from tempscale.kernels.gumbel.tables import BLOCK, GROUPS, NOBODY, ONE
 from tempscale.kernels.gumbel.words import group_words, log2_of, noise, signed_words, slot_words, subkeys
-from tempscale.kernels.indexing import entry_at
+from tempscale.kernels.indexing import entry_at, indices
 
 
 @agnostic
@@ -38,21 +38,9 @@ def grouped(x: Array, /, *, xp: Any = INJECTED) -> tuple[Array, ...]:
 
 
 @agnostic
-def indices(x: Array, /, *, axis: int, xp: Any = INJECTED) -> Array:
-    """Return 0, 1, ... as int32, as many as there are entries along an axis."""
-    return xp.arange(x.shape[axis], dtype=backend_of(x).dtype("int32"))
-
-
-@agnostic
 def count_to(x: Array, /, *, count: int, xp: Any = INJECTED) -> Array:
     """Return 0, 1, ... count - 1 as int32, on the device of an array."""
     return xp.arange(count, dtype=backend_of(x).dtype("int32"))
-
-
-@agnostic
-def flat_rows(x: Array, /, *, xp: Any = INJECTED) -> Array:
-    """Return an array as rows of its last axis."""
-    return xp.reshape(x, (-1, x.shape[-1]))
 
 
 @agnostic
@@ -133,7 +121,7 @@ def weights(entries: Array, best: Array, numbers: Shifts, c: Any, xp: Any) -> Ar
     return xp.sum(w, axis=1, dtype=w.dtype)
 
 
-def prepared(parts: tuple[Array, ...], numbers: Shifts | None, c: Any, xp: Any) -> Field:
+def field_of(parts: tuple[Array, ...], numbers: Shifts | None, c: Any, xp: Any) -> Field:
     """Return what does not depend on the draw."""
     # by a comparison, because a maximum that is compiled can lose a NaN, and some cannot make an integer of one
     parts = tuple([xp.where(entries < math.inf, entries, math.inf) for entries in parts])
@@ -186,18 +174,18 @@ Race = Callable[[Field, tuple[Array, Array], Array, Array, Any], Array]
 class Stages(NamedTuple):
     """What is done before a draw and for it: the functions of these names here, or others that do the same."""
 
-    prepared: Callable[[tuple[Array, ...], Shifts | None, Any, Any], Field]
+    field_of: Callable[[tuple[Array, ...], Shifts | None, Any, Any], Field]
     race: Race
 
 
-STAGES = Stages(prepared, race)
+STAGES = Stages(field_of, race)
 
 
 def drawn(
     x: Array, key: tuple[Array, Array], c: Any, draws: Array, rows: Array, xp: Any, stages: Stages = STAGES
 ) -> Array:
     """Return the tokens of rows of logits at a factor c of their differences, (rows, draws), as int32."""
-    field = stages.prepared(grouped(x), shifts(x), c, xp)
+    field = stages.field_of(grouped(x), shifts(x), c, xp)
     return xp.where(field.is_wrong, -1, stages.race(field, key, draws, rows, xp))
 
 

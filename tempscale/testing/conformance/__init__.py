@@ -1,4 +1,9 @@
-"""The conformance run: its cases (`cases`), plan (`plan`), modes (`modes`), and the run itself (`running`)."""
+"""The conformance run, from its plan to its report; parts of it serve `assert_conforms` as well.
+
+What is run: rows of logits (`cases`), operations (`subjects`), and where and how (`plan`). A step of the plan, in
+`runner`: arguments are made (`operands`), a mode is run (`modes`, `differentiating`), the results are held (`judging`,
+`precisions`) to what is exact (`references`, `bounds`), and what came of it is tallied (`cells`, `agreements`).
+"""
 
 from tempscale.testing.conformance.modes import MODES
 from tempscale.testing.conformance.plan import DTYPES, FORMS, Selection

@@ -15,7 +15,10 @@ CLASSES = 37
 NARROW = 4
 WIDE = 128_256  # classes of a large language model's vocabulary
 TEMPERATURES = (1e-3, 0.1, 0.7, 1.0, 2.0, 1e3, 0.0, np.inf)
-NAMED = ("logits", "p_logits", "q_logits", "labels", "temperature")  # arguments that have operands of their own
+LAYER = ("hidden", "weight", "bias")  # of a linear layer that logits come from
+NAMED = ("logits", "p_logits", "q_logits", "labels", "temperature", *LAYER)  # that have operands of their own
+SHARED = ("weight", "bias")  # operands that have no rows: they are one for all
+WIDTH = 4  # of a layer: at most
 GENERAL = ("logits", "q_logits", "r_logits", "s_logits")  # operands for arguments of any other name
 DRAWN_AT = (0.3, 0.5, 0.7, 0.9, 1.0, 1.3, 2.0, 7.0)  # temperatures of drawn rows, in turn
 DRAWN_AT_A_TIME = 2**21  # logits: 16 MiB in float64, of which a reference holds a score
@@ -32,8 +35,9 @@ class Group:
         For reports.
     operands : dict of str to numpy.ndarray
         Arguments by the names that references use: ``logits`` (rows, n), ``p_logits``, ``q_logits``, ``labels``
-        (rows,), ``probabilities`` (rows, n), ``temperature`` (rows, 1), ``g`` (rows, n), a cotangent, and for
-        arguments of any other name ``logits``, ``q_logits``, ``r_logits`` and ``s_logits``, in this order.
+        (rows,), ``probabilities`` (rows, n), ``temperature`` (rows, 1), ``g`` (rows, n), a cotangent, of a linear
+        layer ``hidden`` (rows, width), ``weight`` (n, width) and ``bias`` (n,), and for arguments of any other name
+        ``logits``, ``q_logits``, ``r_logits`` and ``s_logits``, in this order.
     cases : tuple of str
         What each row is.
     """
@@ -41,6 +45,21 @@ class Group:
     name: str
     operands: dict[str, np.ndarray[Any, Any]] = field(repr=False)
     cases: tuple[str, ...] = field(repr=False)
+
+    def only(self, kept: np.ndarray[Any, Any], name: str) -> Group:
+        """Return some of the rows as a group of another name."""
+        operands = {key: x if key in SHARED else x[kept] for key, x in self.operands.items()}
+        return Group(name, operands, tuple([case for case, keep in zip(self.cases, kept, strict=True) if keep]))
+
+    @property
+    def classes(self) -> int:
+        """Number of classes in each row."""
+        return int(self.operands["logits"].shape[-1])
+
+    def cotangent(self, axes: int) -> np.ndarray[Any, Any]:
+        """Return a cotangent of a result with so many axes: with the classes, or without them."""
+        g = self.operands["g"]
+        return g if axes == g.ndim else g[:, 0]
 
 
 @dataclass(frozen=True)
@@ -203,7 +222,23 @@ def _operands(
         "probabilities": (mass / mass.sum(-1, keepdims=True)).astype(dtype),
         "temperature": temperature.reshape(rows, 1).astype(_working(dtype)),
         "g": rng.standard_normal(logits.shape).astype(dtype),
+        **_layer(logits),
     }
+
+
+def _layer(logits: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
+    """A linear layer for rows that begin as the logits do, and are invalid where these are.
+
+    In a large vocabulary some classes are masked.
+    """
+    n, rng = logits.shape[-1], np.random.default_rng([SEED, logits.shape[-1]])
+    hidden = np.where(np.isfinite(logits), logits, 0)[:, :WIDTH]
+    with np.errstate(invalid="ignore"):
+        hidden[:, :1] += np.where(logits == -np.inf, 0, logits - logits).sum(-1, keepdims=True)  # NaN of NaN and inf
+    weight = rng.standard_normal((n, hidden.shape[-1]))
+    bias = np.where(np.arange(n) % 1000 == 999, -np.inf, rng.standard_normal(n))
+    hidden = hidden.astype(logits.dtype)
+    return {"hidden": hidden, "weight": weight.astype(logits.dtype), "bias": bias.astype(logits.dtype)}
 
 
 def _working(dtype: np.dtype[Any]) -> type[np.floating[Any]]:

@@ -1,4 +1,4 @@
-"""From what was found in a step to a cell of the report."""
+"""Tallying: from what came of a step to a cell of the report."""
 
 from __future__ import annotations
 
@@ -12,59 +12,48 @@ from tempscale.reporting.report import Cell, State
 from tempscale.testing.check import Verdict
 from tempscale.testing.conformance.plan import Step
 from tempscale.testing.conformance.precisions import Measurement
-from tempscale.testing.conformance.subjects import Subject
+
+Title = tuple[str, str]
+"""Name of a function, and of the set of options that it ran with."""
 
 
-def cell_of(step: Step, subject: Subject, state: State, **found: Any) -> Cell:
-    """Return a cell about an operation in a step."""
-    operation, variant = subject.key
-    return Cell(
-        operation,
-        variant,
-        step.backend,
-        step.device,
-        step.dtype,
-        step.mode,
-        step.compiler,
-        step.form,
-        state,
-        precision=step.precision,
-        **found,
-    )
+def cell_of(step: Step, title: Title, state: State, **found: Any) -> Cell:
+    """Return a cell about a function in a step."""
+    where = (step.backend, step.device, step.dtype, step.mode, step.compiler, step.form)
+    return Cell(*title, *where, state, precision=step.precision, **found)
 
 
-def failed(step: Step, subject: Subject, error: Exception, started: float) -> Cell:
+def not_run(step: Step, title: Title) -> Cell:
+    """Return the cell of a step that has a problem."""
+    state = State.UNAVAILABLE if step.applicable else State.NOT_APPLICABLE
+    return cell_of(step, title, state, reason=step.problem)
+
+
+def failed(step: Step, title: Title, error: Exception, started: float) -> Cell:
     """Return the cell of a call that raised."""
-    first_lines = " ".join(str(error).split())[:600]
-    return cell_of(
-        step,
-        subject,
-        State.BROKEN,
-        worst=np.inf,
-        reason=f"{type(error).__name__}: {first_lines}",
-        seconds=time.perf_counter() - started,
-    )
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())[:600]}"
+    seconds = time.perf_counter() - started
+    return cell_of(step, title, State.BROKEN, worst=np.inf, reason=reason, seconds=seconds)
 
 
-def judged(step: Step, subject: Subject, verdicts: Sequence[Verdict], started: float) -> Cell:
+def judged(step: Step, title: Title, verdicts: Sequence[Verdict], started: float) -> Cell:
     """Return the cell of what was compared with bounds, or measured in another precision."""
     if step.precision != "default":
-        return measured(step, subject, [v for v in verdicts if isinstance(v, Measurement)], started)
+        return measured(step, title, [v for v in verdicts if isinstance(v, Measurement)], started)
     worst = max(verdicts, key=lambda verdict: verdict.worst)
-    held = worst.held
     return cell_of(
         step,
-        subject,
-        State.HELD if held else State.BROKEN,
+        title,
+        State.HELD if worst.held else State.BROKEN,
         worst=worst.worst,
         where=worst.where,
-        reason="" if held else f"{worst.worst:.3g} times the bound",
+        reason="" if worst.held else f"{worst.worst:.3g} times the bound",
         elements=sum(verdict.elements for verdict in verdicts),
         seconds=time.perf_counter() - started,
     )
 
 
-def measured(step: Step, subject: Subject, found: Sequence[Measurement], started: float) -> Cell:
+def measured(step: Step, title: Title, found: Sequence[Measurement], started: float) -> Cell:
     """Return the cell of what was measured in a precision other than the default."""
     worst = max(found, key=lambda measurement: measurement.worst)
     differing = sum(measurement.differing for measurement in found)
@@ -74,7 +63,7 @@ def measured(step: Step, subject: Subject, found: Sequence[Measurement], started
     held = worst.held and (step.precision != "reproducible" or not differing)
     return cell_of(
         step,
-        subject,
+        title,
         State.HELD if held else State.BROKEN,
         worst=worst.worst,
         where=where,

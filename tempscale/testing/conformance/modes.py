@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
+
 from tempscale.backend import ArrayFunction, Backend
+from tempscale.reporting.report import MODES
 
-__all__ = ["BASIC", "DERIVED", "MODES", "Mode"]
-
-BASIC = ("eager", "compiled", "unknown-dims", "vmap", "gradient")
-"""Modes for any function that has a reference."""
+__all__ = ["BASIC", "DERIVED", "MODES", "Mode", "quietly"]
 
 DERIVED = ("forward", "second")
 """Modes whose exact results are derivatives of the reference, for operations with a specification."""
 
-MODES = (*BASIC, *DERIVED)
+BASIC = tuple(mode for mode in MODES if mode not in DERIVED)
+"""Modes for any function that has a reference."""
+
 COMPILED = ("compiled", "unknown-dims")
 
 
@@ -68,3 +73,11 @@ class Mode:
         if self.compiles:
             return backend.jit(fn, compiler=compiler or None, unknown_dims=self.name == "unknown-dims")
         return fn
+
+
+@contextmanager
+def quietly(backend: Backend, dtype: str) -> Iterator[None]:
+    """Allow a dtype, and warn of nothing: what is wrong in the values is what is looked for."""
+    with backend.allowing(dtype), np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from tempscale._core.registry import get_backend, known_backends
 from tempscale.backend import FLOATS, Backend, BackendUnavailableError
+from tempscale.reporting.report import OTHER_PRECISIONS
 from tempscale.testing.conformance.cases import Draw, draws, many_cases
 from tempscale.testing.conformance.modes import MODES, Mode
 
@@ -14,7 +15,6 @@ __all__ = ["DTYPES", "FORMS", "Selection", "Step", "lead_dtype", "plan", "plan_p
 
 DTYPES = FLOATS
 FORMS = ("public", "body")
-PRECISIONS = ("accurate", "reproducible")
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def plan_precisions(steps: Sequence[Step], selection: Selection, *, drawn: int) 
 
 def _in_each_precision(steps: Sequence[Step], draw: Draw | None = None) -> Iterator[Step]:
     for step in steps:
-        for precision in PRECISIONS:
+        for precision in OTHER_PRECISIONS:
             yield replace(step, precision=precision, draw=draw)
 
 

@@ -111,7 +111,7 @@ def run(
                 progress(Progress(done, len(steps), step.label))
             if step.draw != at_work.draw:
                 if at_work is not runner:
-                    at_work.forget()
+                    at_work.references.forget()
                 at_work = runner if step.draw is None else Runner(selection, logits, step.draw)
             found = at_work.run(step, runner.subjects_of(step, subjects))
             if step.precision == "default":
@@ -122,7 +122,7 @@ def run(
             progress(Progress(len(steps), len(steps), "done"))
     except KeyboardInterrupt:
         report.interrupted = True
-    report.agreements = runner.agreements()
+    report.agreements = runner.agreements.largest()
     report.environment = _environment({step.backend for step in steps})
     report.seconds = time.perf_counter() - started
     return report

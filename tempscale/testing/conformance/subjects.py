@@ -12,8 +12,9 @@ from typing import Any, get_args, get_type_hints
 from tempscale._core.operation import Operation
 from tempscale.backend import Array
 from tempscale.contracts import Specification
-from tempscale.testing.conformance.cases import GENERAL, NAMED
-from tempscale.testing.conformance.plan import PRECISIONS, Step
+from tempscale.reporting.report import OTHER_PRECISIONS
+from tempscale.testing.conformance.cases import GENERAL, NAMED, SHARED
+from tempscale.testing.conformance.plan import Step
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,18 @@ class Subject:
         return tuple(name for name in self.sources if name in self.specification.contract.gradients)
 
     @property
+    def shared(self) -> tuple[str, ...]:
+        """Names of the arguments that are one for all rows."""
+        return tuple(name for name, source in self.sources.items() if source in SHARED)
+
+    @functools.cached_property
+    def keywords(self) -> tuple[str, ...]:
+        """Names of the arguments that the operation takes by keyword."""
+        parameters = inspect.signature(self.operation).parameters.values()
+        named = {"temperature", *[p.name for p in parameters if p.kind is p.KEYWORD_ONLY]}
+        return tuple([name for name in self.sources if name in named])
+
+    @property
     def takes_axis(self) -> bool:
         """Whether the operation takes an axis."""
         return "axis" in inspect.signature(self.operation).parameters
@@ -64,19 +77,23 @@ class Subject:
             return ()
         with contextlib.suppress(NameError):  # what can be told to a type checker only
             named = get_args(get_type_hints(self.operation.body)["precision"])
-            return tuple(precision for precision in PRECISIONS if precision in named)
+            return tuple(precision for precision in OTHER_PRECISIONS if precision in named)
         return ()
 
     def call(self, step: Step, arrays: Mapping[str, Array], **options: Any) -> Array:
         """Run the operation on arrays by argument, as its users call it in a precision, or its body."""
-        operands = [array for name, array in arrays.items() if name != "temperature"]
+        operands = [array for name, array in arrays.items() if name not in self.keywords]
         given = {key: value for key, value in self.options.items() if key != "labels_as"}
-        if "temperature" in arrays:
-            given["temperature"] = arrays["temperature"]
+        given |= {name: array for name, array in arrays.items() if name in self.keywords}
         if step.precision != "default":
             given["precision"] = step.precision
         fn = self.operation if step.form == "public" else self.operation.call_body
         return fn(*operands, **given, **options)
+
+    def reference(self, operands: Mapping[str, Any]) -> dict[str, Any]:
+        """Run the reference on operands by argument, in its precision."""
+        options = {key: value for key, value in self.options.items() if key not in ("labels_as", "reduction")}
+        return self.specification.reference(*operands.values(), **options)
 
     @property
     def key(self) -> tuple[str, str]:

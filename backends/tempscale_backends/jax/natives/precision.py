@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from tempscale.backend import Array
 from tempscale.kernels import exact, precision
 from tempscale.kernels.temperature import Reciprocal, is_limit
+from tempscale_backends.jax import internals
 from tempscale_backends.jax.meshes import on_meshes
 from tempscale_backends.jax.operands import Named, as_operands, with_numbers
 from tempscale_backends.jax.wide import in_64_bits
@@ -19,12 +20,12 @@ from tempscale_backends.jax.wide import in_64_bits
 
 @precision.differentiable.native("jax")
 def _differentiable(*arrays: Array) -> bool:
-    return any(isinstance(x, jax.core.Tracer) for x in arrays)
+    return any(map(internals.is_tracer, arrays))
 
 
 @precision.can_be_cut.native("jax")
 def _can_be_cut(x: Array) -> bool:
-    return not isinstance(x, jax.core.Tracer) and len(x.devices()) == 1
+    return not internals.is_tracer(x) and len(x.devices()) == 1
 
 
 @exact.power_of_two.native("jax")

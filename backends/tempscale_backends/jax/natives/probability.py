@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,19 +11,41 @@ import jax.numpy as jnp
 
 from tempscale.backend import Array
 from tempscale.kernels import OPERATIONS
-from tempscale.kernels.reductions import accurate_sum, row_max_or_nan
+from tempscale.kernels.reductions import accurate_sum, equal_parts, row_max_or_nan, split_sum
 from tempscale.kernels.temperature import Reciprocal, exponential, exponential_but_of_nan, is_limit, is_numbers
 from tempscale_backends.jax.meshes import on_meshes
+from tempscale_backends.jax.wide import in_64_bits
 
 _TEMPERATURES = ("temperature", "q_temperature")
 
 
 @accurate_sum.native("jax")
 def _accurate_sum(x: Array, *, axis: int) -> Array:
-    # beside an axis of one entry XLA may add what it has just computed one after another, not in a tree
-    ones = tuple([i for i, n in enumerate(x.shape) if n == 1 and i != axis])
-    total = jnp.sum(jnp.squeeze(x, ones), axis=axis - sum(i < axis for i in ones))
-    return jnp.expand_dims(total, (*ones, axis))
+    # XLA adds 32 entries one after another, or a whole row
+    n = x.shape[axis]
+    if x.dtype == jnp.float64:
+        return _sum_of_halves(x, axis) if isinstance(n, int) else split_sum(x, axis, jnp)
+    parts = equal_parts(n) if isinstance(n, int) else 1
+    if parts > 1:
+        x = jnp.sum(x.reshape(*x.shape[:axis], parts, n // parts, *x.shape[axis + 1 :]), axis=axis)
+    return _sum_in_float64(axis)(x)
+
+
+@functools.lru_cache(maxsize=64)
+def _sum_in_float64(axis: int) -> Callable[..., Array]:
+    return in_64_bits(lambda x: jnp.sum(x.astype("float64"), axis=axis, keepdims=True).astype(jnp.float32))
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _sum_of_halves(x: Array, axis: int) -> Array:
+    """Add the second half to the first, until one is left; a zero makes an odd number of entries even."""
+    x = jnp.moveaxis(x, axis, -1)
+    while x.shape[-1] > 1:
+        half = -(-x.shape[-1] // 2)
+        x = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, 2 * half - x.shape[-1])])
+        x = jnp.sum(x.reshape(*x.shape[:-1], 2, half), axis=-2)
+        x = jax.lax.optimization_barrier(x)  # type: ignore[no-untyped-call]  # or XLA makes one sum of them all
+    return jnp.moveaxis(jnp.sum(x, axis=-1, keepdims=True), -1, axis)
 
 
 @exponential.native("jax")

@@ -14,29 +14,15 @@ import numpy as np
 from tempscale import entropy, kl_divergence, log_softmax, logsumexp, softmax
 from tempscale.backend import Array
 from tempscale.kernels import OPERATIONS, Operation
-from tempscale.kernels.reductions import accurate_sum
+from tempscale.kernels.reductions import accurate_sum, sum_in_float64, sum_of_halves
 from tempscale.kernels.temperature import is_limit, widen
 
 BLOCK = 2**16  # entries; float32 intermediates of this size fit in a core's second-level cache
-FEW = 4  # numbers that may be added one after another
 
 
 @accurate_sum.native("numpy")
 def _accurate_sum(x: Array, *, axis: int) -> Array:
-    # NumPy adds in pairs where the numbers lie side by side, one after another along other axes
-    if axis == x.ndim - 1 and x.flags.c_contiguous:
-        return np.sum(x, axis=axis, keepdims=True)
-    return np.moveaxis(_sum_of_halves(np.moveaxis(x, axis, 0)), 0, axis)
-
-
-def _sum_of_halves(x: Array) -> Array:
-    """Sum along the first axis, kept: the second half is added to the first, until few are left."""
-    while len(x) > FEW:
-        half = (len(x) + 1) // 2
-        total = x[:half].copy(order="K")
-        total[: len(x) - half] += x[half:]
-        x = total
-    return np.sum(x, axis=0, keepdims=True)
+    return sum_of_halves(x, axis, np) if x.dtype == np.float64 else sum_in_float64(x, axis, np)
 
 
 def _quiet(body: Callable[..., Array]) -> Callable[..., Array]:
@@ -109,7 +95,6 @@ def _in_place(operation: Operation[..., Any]) -> Callable[[Callable[[Array], Non
                 for start in range(0, len(out), step):
                     rows = slice(start, start + step)
                     x = widen(by_rows[rows], None if masks is None else masks[rows], np)
-                    # rows side by side, whatever the layout of x: their sums are then in pairs
                     here = out[rows] if x.dtype == out.dtype else np.empty(x.shape, x.dtype)
                     z = np.subtract(x, x.max(axis=1, keepdims=True), out=here)
                     z *= 1.0 / temperature
@@ -127,7 +112,7 @@ def _in_place(operation: Operation[..., Any]) -> Callable[[Callable[[Array], Non
 @_in_place(softmax)
 def _softmax(z: Array) -> None:
     np.exp(z, out=z)
-    z *= 1.0 / z.sum(axis=1, keepdims=True)
+    z *= 1.0 / _accurate_sum(z, axis=1)
 
 
 @_in_place(log_softmax)
@@ -136,7 +121,7 @@ def _log_softmax(z: Array) -> None:
     # leave one maximum out of the sum; z is 0 there, or NaN in a row that is invalid
     at = z.argmax(axis=1, keepdims=True)
     np.put_along_axis(e, at, np.take_along_axis(z, at, 1), 1)
-    z -= np.log1p(e.sum(axis=1, keepdims=True))
+    z -= np.log1p(_accurate_sum(e, axis=1))
 
 
 for _operation in (logsumexp, entropy, kl_divergence):

@@ -120,9 +120,9 @@ def _has_zero(c: Any) -> bool:
     return not (c if isinstance(c, float) else c.all())
 
 
-def _prepared(parts: tuple[Array, ...], numbers: Shifts | None, c: Any, xp: Any) -> Field:
+def _field_of(parts: tuple[Array, ...], numbers: Shifts | None, c: Any, xp: Any) -> Field:
     if _has_zero(c):
-        return gumbel.prepared(parts, numbers, c, xp)
+        return gumbel.field_of(parts, numbers, c, xp)
     [entries] = parts
     highest = entries.max(axis=1) if numbers is not None else entries[:, 0]
     top = highest.max(axis=1, keepdims=True)  # NaN, if there is one
@@ -187,7 +187,7 @@ def _tokens_of_rows(x: Array, key: Array, **options: Any) -> Array:
     fast = random.loops()
     with np.errstate(all="ignore"):
         if fast is None:
-            return gumbel.in_blocks(x, key, xp=np, stages=Stages(_prepared, _race), **options)
+            return gumbel.in_blocks(x, key, xp=np, stages=Stages(_field_of, _race), **options)
         draw = functools.partial(gumbel.tokens_of_rows.body, run=fast.drawn, xp=np)
         return gumbel.by_rows(draw, x, key, xp=np, **options)
 

@@ -7,32 +7,22 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.eager import record
-from tensorflow.python.ops.parallel_for import pfor
 
 from tempscale.backend import Array
 from tempscale.kernels import exact, precision
-from tempscale_backends.tensorflow import namespace
+from tempscale_backends.tensorflow import internals, namespace
 from tempscale_backends.tensorflow.operands import Named, as_operands, with_numbers
 
 
 @precision.differentiable.native("tensorflow")
 def _differentiable(*arrays: Array) -> bool:
-    return not tf.executing_eagerly() or bool(record.could_possibly_record())
+    return not tf.executing_eagerly() or internals.differentiates()
 
 
 @exact.power_of_two.native("tensorflow")
 def _power_of_two(k: Array) -> Array:
     exponent = tf.cast(k, tf.int64) + 1023
     return tf.bitcast(tf.bitwise.left_shift(exponent, tf.constant(52, tf.int64)), tf.float64)
-
-
-if "Bitcast" not in pfor._pfor_converter_registry:
-
-    @pfor.RegisterPFor("Bitcast")  # type: ignore[untyped-decorator]
-    def _mapped_bitcast(given: Any) -> Any:
-        """Let `tf.vectorized_map` over the one elementwise operation here that it does not know."""
-        return pfor.wrap(tf.bitcast(given.stacked_input(0), given.get_attr("type")), True)
 
 
 @functools.lru_cache(maxsize=256)

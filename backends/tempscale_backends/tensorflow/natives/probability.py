@@ -7,12 +7,11 @@ an eager call then costs one dispatch instead of one per step, and its intermedi
 from __future__ import annotations
 
 import functools
-import math
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.ops import control_flow_util
 
 from tempscale import log_softmax, softmax
 from tempscale.backend import Array
@@ -20,6 +19,7 @@ from tempscale.kernels import OPERATIONS, working_dtype
 from tempscale.kernels.indexing import axis_size
 from tempscale.kernels.reductions import (
     accurate_sum,
+    equal_parts,
     minus_row,
     minus_row_accurately,
     row_max,
@@ -29,7 +29,7 @@ from tempscale.kernels.reductions import (
     times_row_accurately,
 )
 from tempscale.kernels.temperature import Reciprocal, exponential, exponential_but_of_nan, is_limit
-from tempscale_backends.tensorflow import namespace
+from tempscale_backends.tensorflow import internals, namespace
 from tempscale_backends.tensorflow.operands import Named, as_operands, with_numbers
 
 times_row.native("tensorflow")(times_row_accurately)
@@ -40,12 +40,10 @@ _TEMPERATURES = {"temperature", "q_temperature"}
 BLOCK, BLOCKS = 2**20, 16
 """Entries that are worked on at a time, and the most parts that an array is taken apart into."""
 
-PARTIAL = 8
-"""Entries that may be added up in float32, whatever the order: 7 roundings. XLA adds a whole row one by one."""
-
 
 @accurate_sum.native("tensorflow")
 def _accurate_sum(x: Array, *, axis: int) -> Array:
+    # XLA adds a whole row one entry after another
     if x.dtype == tf.float64:
         return split_sum(x, axis, namespace)
     return tf.cast(tf.reduce_sum(tf.cast(_partial_sums(x, axis), tf.float64), axis, keepdims=True), x.dtype)
@@ -53,7 +51,7 @@ def _accurate_sum(x: Array, *, axis: int) -> Array:
 
 def _partial_sums(x: Array, axis: int) -> Array:
     """Add up a few entries each along `axis`, if their number is known and divides: float64 then has less to do."""
-    parts = math.gcd(x.shape[axis] or 1, PARTIAL)
+    parts = equal_parts(x.shape[axis] or 1)
     if parts == 1:
         return x
     shape = tf.shape(x)
@@ -66,11 +64,24 @@ def _row_max(x: Array, *, axis: int) -> Array:
     return tf.reduce_max(x, axis, keepdims=True)
 
 
+class _Tracing(threading.local):
+    """What is being traced in this thread."""
+
+    of_eager_call = False
+
+
+_tracing = _Tracing()
+
+
 @exponential.native("tensorflow")
 def _exponential(x: Array) -> Array:
-    # TensorFlow's own kernels take the exponential of a NaN, and three more passes would take them half as long again
-    in_xla = control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
-    return exponential_but_of_nan(x, namespace) if in_xla else tf.exp(x)
+    # TensorFlow's own kernels take the exponential of a NaN, and each pass more takes them a third as long again
+    if internals.in_xla():
+        return exponential_but_of_nan(x, namespace)
+    if _tracing.of_eager_call and not tf.config.optimizer.get_jit():
+        return tf.exp(x)
+    # XLA may compile a graph of the user's later on, inside another one: the value is guarded, with one pass
+    return tf.where(tf.math.is_nan(x), x, tf.exp(x))
 
 
 @axis_size.native("tensorflow")
@@ -97,7 +108,11 @@ def _as_graph(body: Callable[..., Array]) -> Callable[..., Array]:
     def graph_for(options: tuple[tuple[str, Any], ...], names: Named, ranks: tuple[int, ...]) -> Callable[..., Array]:
         def call(*tensors: Array) -> Array:
             arrays, named = with_numbers(tensors, names)
-            return body(*arrays, xp=namespace, **named, **dict(options))
+            _tracing.of_eager_call = True
+            try:
+                return body(*arrays, xp=namespace, **named, **dict(options))
+            finally:
+                _tracing.of_eager_call = False
 
         graph: Callable[..., Array] = tf.function(call, autograph=False, reduce_retracing=True)
         return graph

@@ -11,6 +11,7 @@ import torch
 
 from tempscale.backend import Array
 from tempscale.kernels import Operation, exact, precision
+from tempscale_backends.torch import internals
 from tempscale_backends.torch.natives.probability import is_differentiated, is_jit_traced, viewed
 
 
@@ -29,7 +30,7 @@ def _eager(operation: Operation[..., Any]) -> Callable[[Callable[..., Array]], C
 
     def register(run: Callable[..., Array]) -> Callable[..., Array]:
         def native(x: Array, *operands: Any, **options: Any) -> Array:
-            if torch.compiler.is_compiling() or is_jit_traced() or torch._C._functorch.is_functorch_wrapped_tensor(x):
+            if torch.compiler.is_compiling() or is_jit_traced() or internals.is_wrapped(x):
                 return operation.body(x, *operands, xp=xp, **options)
             return run(x, *operands, **options)
 

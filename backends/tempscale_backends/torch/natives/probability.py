@@ -19,14 +19,18 @@ from tempscale.backend import Array
 from tempscale.kernels import LARGEST, SMALLEST_NORMAL, Operation
 from tempscale.kernels.indexing import entry_at
 from tempscale.kernels.reductions import (
+    SHORT,
     accurate_sum,
     minus_row,
     minus_row_accurately,
     split_sum,
+    sum_in_float64,
+    sum_of_halves,
     times_row,
     times_row_accurately,
 )
 from tempscale.kernels.temperature import is_limit, reciprocal
+from tempscale_backends.torch import internals
 
 BLOCK = 2**20
 """Entries that are worked on at a time."""
@@ -48,12 +52,15 @@ def _entry_at(x: Array, index: Array, *, axis: int) -> Array:
 
 @accurate_sum.native("torch")
 def _accurate_sum(x: Array, *, axis: int) -> Array:
-    # Eager sums are blocked and fine. Inductor adds a row one vector after another.
-    if not torch.compiler.is_compiling():
-        return torch.sum(x, axis, keepdim=True)
+    # Inductor adds a row one vector after another, eager PyTorch up to 64 vectors.
+    compiling = torch.compiler.is_compiling()
     if x.dtype == torch.float64:
-        return split_sum(x, axis, xp)
-    return torch.sum(x, axis, keepdim=True, dtype=torch.float64).to(x.dtype)
+        return split_sum(x, axis, xp) if compiling else sum_of_halves(x, axis, xp)
+    if x.device.type == "mps":  # has no float64
+        return sum_of_halves(x, axis, xp)
+    if compiling or is_jit_traced() or x.shape[axis] < SHORT:
+        return torch.sum(x, axis, keepdim=True, dtype=torch.float64).to(x.dtype)
+    return sum_in_float64(x, axis, xp)
 
 
 @times_row.native("torch")
@@ -78,9 +85,9 @@ def is_jit_traced() -> bool:
 
 def is_plain(*tensors: Array) -> bool:
     """Whether nothing looks on that has to see an operator: not a compiler, a mode, a transform or a subclass."""
-    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state():
+    if torch.compiler.is_compiling() or internals.in_dispatch_mode() or is_jit_traced():
         return False
-    return all(type(x) is torch.Tensor and not torch._C._functorch.is_functorch_wrapped_tensor(x) for x in tensors)
+    return all(type(x) is torch.Tensor and not internals.is_wrapped(x) for x in tensors)
 
 
 def is_differentiated(*values: Any) -> bool:
@@ -88,9 +95,9 @@ def is_differentiated(*values: Any) -> bool:
     for x in values:
         if not isinstance(x, torch.Tensor):
             continue
-        if (x.requires_grad and torch.is_grad_enabled()) or torch._C._functorch.is_functorch_wrapped_tensor(x):
+        if (x.requires_grad and torch.is_grad_enabled()) or internals.is_wrapped(x):
             return True
-        if forward_ad._current_level >= 0 and forward_ad.unpack_dual(x).tangent is not None:  # type: ignore[no-untyped-call]
+        if forward_ad.unpack_dual(x).tangent is not None:  # type: ignore[no-untyped-call]
             return True
     return False
 
@@ -184,7 +191,7 @@ def _small_softmax(x: Array, temperature: float, axis: int) -> Array:
 def _softmax(x: Array, temperature: Any, axis: int, out: Array | None, spare: Array | None) -> Array:
     z = torch.sub(x, torch.amax(x, axis, keepdim=True), out=out)
     e = _exp(z, temperature, z)
-    return e.mul_(e.sum(axis, keepdim=True).reciprocal_())
+    return e.mul_(_accurate_sum(e, axis=axis).reciprocal_())
 
 
 @_eager(log_softmax)
@@ -192,7 +199,7 @@ def _log_softmax(x: Array, temperature: Any, axis: int, out: Array | None, spare
     z = torch.sub(x, torch.amax(x, axis, keepdim=True), out=out)
     e = _exp(z, temperature, spare)
     # all but one maximum: the fractions below 1, and the ones but one
-    others = torch.frac(e).sum(axis, keepdim=True)
+    others = _accurate_sum(torch.frac(e), axis=axis)
     others += e.floor_().sum(axis, keepdim=True).sub_(1.0)
     return _times(z, _factors(temperature, _working(x)), z).sub_(others.log1p_())
 

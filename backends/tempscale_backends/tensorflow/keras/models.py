@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from tempscale.comparison.reader import Around, Call, Inputs, Layer, ModelReader, replaced, same_padding
+from tempscale_backends.tensorflow.keras.internals import layers_inside
 
 __all__ = ["KerasReader"]
 
@@ -109,7 +110,7 @@ class _KerasLayer(Layer):
 
     def weights(self) -> dict[str, np.ndarray[Any, Any]]:
         if self.kind not in _WEIGHTS:
-            inside = {id(x) for layer in self.module._flatten_layers(include_self=False) for x in layer.weights}
+            inside = {id(x) for layer in layers_inside(self.module) for x in layer.weights}
             return {x.name: _to_numpy(x) for x in self.module.weights if id(x) not in inside}
         found = {}
         for name, attribute in _WEIGHTS[self.kind].items():
@@ -224,7 +225,7 @@ class KerasReader(ModelReader):
         found: dict[int, tuple[str, Any]] = {id(self.model): ("", self.model)}
 
         def visit(module: Any, path: str) -> None:
-            for layer in module._flatten_layers(include_self=False, recursive=False):
+            for layer in layers_inside(module):
                 if id(layer) not in found:
                     found[id(layer)] = f"{path}{layer.name}", layer
                     visit(layer, f"{path}{layer.name}/")
