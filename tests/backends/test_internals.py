@@ -226,21 +226,16 @@ def test_tracers_are_known_where_jax_does_not_name_them(jax, without):
     assert seen == [True] * 3
 
 
-def test_jax_without_primitives_computes_in_64_bits_or_says_that_it_cannot(jax, without):
-    backend = ts.get_backend("jax")
-    rules = dict.fromkeys(("types", "jvp", "transpose", "batch", "lower"), lambda *arguments, **options: None)
+def test_jax_without_primitives_computes_in_64_bits_or_says_that_it_cannot(jax, without, monkeypatch):
+    from tempscale_backends.jax import wide
 
-    def run(*arrays, fn):
-        with backend.allowing("float64"):
-            return jax.jit(fn)(*arrays)
-
-    bind = without("jax", "_extend").primitive("none", run=run, **rules)
-
-    def third(x):
-        return bind(x, fn=lambda x: (x.astype("float64") / 3 * 3 - x).astype("float32"))
+    rules = dict.fromkeys(("run", "types", "jvp", "transpose", "batch", "lower"))
+    made = without("jax", "_extend").primitive("none", **rules, otherwise=wide._run_or_refuse)
+    monkeypatch.setattr(wide, "_wide", made)
+    third = wide.in_64_bits(lambda x: (x.astype("float64") / 3 * 3 - x).astype("float32"))
 
     assert third(jax.numpy.asarray(X)).tolist() == (X.astype(float) / 3 * 3 - X).astype(np.float32).tolist()
     with pytest.raises(NotImplementedError, match="turn x64 on"):
         jax.jit(third)(jax.numpy.asarray(X))
-    with backend.allowing("float64"):
+    with ts.get_backend("jax").allowing("float64"):
         assert jax.jit(third)(X).dtype == "float32"

@@ -71,10 +71,11 @@ def primitive(
     transpose: Callable[..., Any],
     batch: Callable[..., Any],
     lower: Callable[..., Any],
+    otherwise: Callable[..., Any],
 ) -> Callable[..., Any]:
-    """Make a primitive of arrays and a function `fn`, for what JAX should transform and lower by rules of ours.
+    """Make a primitive with several results, for what JAX should transform and lower by rules of ours.
 
-    Without: one runs it as it is, where that is as good, and says where it is not.
+    Without: `otherwise`, which runs as it is where that is as good, and says where it is not.
     """
     try:
         made = _extend.Primitive(name)
@@ -86,20 +87,8 @@ def primitive(
         _batching.primitive_batchers[made] = batch
         _mlir.register_lowering(made, lower)
     except AttributeError:
-        return _without_primitive(run)
+        return otherwise
     return made.bind  # type: ignore[no-any-return]
-
-
-def _without_primitive(run: Callable[..., Any]) -> Callable[..., Any]:
-    def call(*arrays: Array, fn: Callable[..., Any]) -> Any:
-        if any(map(is_tracer, arrays)) and not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
-            raise NotImplementedError(
-                f"JAX {jax.__version__} narrows what it computes in 64 bits inside a transform or a compiled function: "
-                "turn x64 on (jax.config.update('jax_enable_x64', True)), or call it outside of jit, grad and vmap"
-            )
-        return run(*arrays, fn=fn)
-
-    return call
 
 
 # In the rules of a primitive

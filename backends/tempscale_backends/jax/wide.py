@@ -124,6 +124,23 @@ def _lower(context: Any, *values: Any, fn: Wide) -> Any:
     return internals.lowered(context, traced, values)
 
 
+def _run_or_refuse(*arrays: Array, fn: Wide) -> Any:
+    """Run what is not a primitive, in a JAX that has none."""
+    if any(map(internals.is_tracer, arrays)) and not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
+        raise NotImplementedError(
+            f"JAX {jax.__version__} narrows what it computes in 64 bits inside a transform or a compiled function: "
+            "turn x64 on (jax.config.update('jax_enable_x64', True)), or call it outside of jit, grad and vmap"
+        )
+    return _run(*arrays, fn=fn)
+
+
 _wide = internals.primitive(
-    "in_64_bits", run=_run, types=_types, jvp=_jvp, transpose=_transpose, batch=_mapped, lower=_lower
+    "in_64_bits",
+    run=_run,
+    types=_types,
+    jvp=_jvp,
+    transpose=_transpose,
+    batch=_mapped,
+    lower=_lower,
+    otherwise=_run_or_refuse,
 )

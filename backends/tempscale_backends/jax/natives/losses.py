@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
 
 from tempscale.backend import Array
 from tempscale.kernels import linear
 from tempscale.kernels.linear import Arrays, Step
+from tempscale_backends.jax import internals
 
 
 @linear.product.native("jax")
@@ -52,47 +53,64 @@ def _over_blocks(arrays: Arrays, carry: Arrays, *, step: Step, size: Any) -> tup
 # JAX transposes the forward rule of a `custom_jvp` for reverse mode, and would save all logits for it. A primitive of
 # the tangent has a transpose of its own.
 
-_tangent = Primitive("tempscale_tangent")
+
+class Rules(NamedTuple):
+    """The rules of a function, and the numbers of its arguments that may move."""
+
+    vjp: Callable[..., Any]
+    jvp: Callable[..., Array]
+    moving: tuple[int, ...]
 
 
-def _tangent_of(*given: Array, jvp: Any, vjp: Any, linear: tuple[int, ...]) -> Array:
-    """The directional derivative at arrays and a result along tangents, which are there for the numbers in `linear`."""
-    result, arrays = given[-1 - len(linear)], given[: -1 - len(linear)]
-    known = dict(zip(linear, given[-len(linear) :], strict=True))
-    return jvp(arrays, result, tuple([known.get(i, x) for i, x in enumerate(arrays)]))
+def _tangent_of(*given: Array, rules: Rules) -> Arrays:
+    """The directional derivative: given are the arguments, the result, and tangents of those that move."""
+    count = len(given) - 1 - len(rules.moving)
+    known = dict(zip(rules.moving, given[count + 1 :], strict=True))
+    return (rules.jvp(given[:count], given[count], tuple([known.get(i, x) for i, x in enumerate(given[:count])])),)
 
 
-def _transposed(cotangent: Any, *given: Any, jvp: Any, vjp: Any, linear: tuple[int, ...]) -> list[Any]:
-    head = given[: -len(linear)]
-    if isinstance(cotangent, ad.Zero):
-        return [None] * len(head) + [ad.Zero(x.aval) for x in given[-len(linear) :]]
-    every = vjp(head[:-1], head[-1], cotangent)
-    asked = zip(linear, given[-len(linear) :], strict=True)
-    return [None] * len(head) + [every[i] if isinstance(x, ad.UndefinedPrimal) else None for i, x in asked]
+def _types(*given: Any, rules: Rules) -> Arrays:
+    return (given[-1 - len(rules.moving)],)
 
 
-def _differentiated_again(primals: Any, tangents: Any, **rules: Any) -> tuple[Array, Array]:
-    moving = [i for i, x in enumerate(tangents) if not isinstance(x, ad.Zero)]
+def _transposed(cotangents: Any, *given: Any, rules: Rules) -> list[Any]:
+    count = len(given) - 1 - len(rules.moving)
+    every = rules.vjp(given[:count], given[count], internals.made_real(cotangents[0]))
+    asked = zip(rules.moving, given[count + 1 :], strict=True)
+    return [None] * (count + 1) + [every[i] if internals.is_linear(x) else None for i, x in asked]
 
-    def of_moving(*some: Array) -> Array:
+
+def _differentiated_again(primals: Any, tangents: Any, *, rules: Rules) -> tuple[Arrays, Arrays]:
+    moving = [i for i, x in enumerate(tangents) if not internals.is_zero(x)]
+
+    def of_moving(*some: Array) -> Arrays:
         given = list(primals)
         for i, x in zip(moving, some, strict=True):
             given[i] = x
-        return _tangent_of(*given, **rules)
+        return _tangent_of(*given, rules=rules)
 
     return jax.jvp(of_moving, [primals[i] for i in moving], [tangents[i] for i in moving])
 
 
-def _mapped(given: Any, axes: Any, **rules: Any) -> tuple[Array, int]:
-    return jax.vmap(lambda *x: _tangent_of(*x, **rules), tuple(axes))(*given), 0
+def _mapped(given: Any, axes: Any, *, rules: Rules) -> tuple[Arrays, list[int]]:
+    return jax.vmap(functools.partial(_tangent_of, rules=rules), tuple(axes))(*given), [0]
 
 
-_tangent.def_impl(_tangent_of)  # type: ignore[no-untyped-call]
-_tangent.def_abstract_eval(lambda *given, linear, **rules: given[-1 - len(linear)])  # type: ignore[no-untyped-call]
-ad.primitive_transposes[_tangent] = _transposed
-ad.primitive_jvps[_tangent] = _differentiated_again
-batching.primitive_batchers[_tangent] = _mapped
-mlir.register_lowering(_tangent, mlir.lower_fun(_tangent_of, multiple_results=False))
+def _lower(context: Any, *values: Any, rules: Rules) -> Any:
+    traced = jax.make_jaxpr(functools.partial(_tangent_of, rules=rules))(*context.avals_in)
+    return internals.lowered(context, traced, values)
+
+
+_tangent = internals.primitive(
+    "tangent_by_rules",
+    run=_tangent_of,
+    types=_types,
+    jvp=_differentiated_again,
+    transpose=_transposed,
+    batch=_mapped,
+    lower=_lower,
+    otherwise=_tangent_of,
+)
 
 
 @linear.differentiated.native("jax")
@@ -103,7 +121,7 @@ def _differentiated(*arrays: Array, fn: Any, vjp: Any, jvp: Any) -> Array:
     @call.defjvp
     def rule(primals: Arrays, tangents: Arrays) -> tuple[Array, Array]:
         result = call(*primals)
-        given = (*primals, result, *[tangents[i] for i in floats])
-        return result, _tangent.bind(*given, jvp=jvp, vjp=vjp, linear=floats)  # type: ignore[no-untyped-call]
+        (tangent,) = _tangent(*primals, result, *[tangents[i] for i in floats], rules=Rules(vjp, jvp, floats))
+        return result, tangent
 
     return call(*arrays)
