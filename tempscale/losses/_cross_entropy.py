@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 
 from tempscale._core.arguments import as_axis, as_float, as_integer, as_number, as_temperature, one_of, same_shape
 from tempscale._core.checks import check_labels, check_logits, checking
 from tempscale._core.dispatch import as_data, backend_of, is_number
-from tempscale._core.dtypes import INTEGER_RANGES, INTEGERS, cast
+from tempscale._core.dtypes import INTEGER_RANGES, INTEGERS, cast, working_dtype
 from tempscale._core.operation import INJECTED, agnostic
 from tempscale._reference import partition, wide
 from tempscale.backend import FLOATS, Array, Backend
 from tempscale.contracts import Contract
 from tempscale.kernels.exact.arithmetic import exact_sum, flushed, narrow
-from tempscale.kernels.exact.rows import Rows, log_of_total, log_probabilities, prepared
-from tempscale.kernels.indexing import class_index, entry_at
+from tempscale.kernels.exact.rows import log_of_total, log_probabilities, prepared
+from tempscale.kernels.example_losses import (
+    Smoothing,
+    Terms,
+    along,
+    are_classes,
+    losses,
+    losses_of_examples,
+    weights_of_examples,
+)
+from tempscale.kernels.indexing import entry_at
 from tempscale.kernels.precision import Precision, in_blocks, limit, with_precision
 from tempscale.kernels.reductions import accurate_sum
-from tempscale.kernels.temperature import log_probability, scale
 
 REDUCTIONS = ("mean", "sum", "none")
-
-
-class Smoothing(NamedTuple):
-    """The number s of label smoothing, unless it is 0, where there is None. See `is_numbers`."""
-
-    share: Any
-    """s: for all classes together."""
-    rest: Any
-    """1 - s: for the label."""
 
 
 def _prepare(
@@ -107,6 +108,19 @@ def _check_label_shape(backend: Backend, logits: Array, labels: Array, axis: int
         )
 
 
+def _reduce(loss: Array, weight: Any, reduction: str, axis: int, total: Callable[[Array], Array], xp: Any) -> Array:
+    """Reduce losses, with the sum of an array of one axis."""
+    if reduction == "none":
+        return xp.squeeze(loss, axis=axis)
+    found = total(xp.reshape(loss, (-1,)))
+    if reduction == "mean":
+        found = found / total(xp.reshape(weight, (-1,)))
+    return xp.reshape(found, ())
+
+
+# Reproducible
+
+
 def _value(
     logits: Array,
     labels: Array,
@@ -127,82 +141,43 @@ def _value(
     examples; the mean is a quotient of two such sums. Where terms cancel, the error is 2^-33 of their magnitudes.
     """
     backend = backend_of(logits)
-    is_classes = backend_of(labels).dtype_name(labels) in INTEGERS
+    is_classes = are_classes(labels)
 
     def examples(logits: Array, *, labels: Array, temperature: Any, class_weights: Array | None, axis: int) -> Array:
         """Losses and weights, side by side along `axis`."""
         q = prepared(cast(logits, backend.dtype("float32"), xp), temperature, axis, xp)
-        per_label = _of_classes_exactly if is_classes else _of_probabilities_exactly
+        of_total = log_of_total(q, axis, xp)
+        add = functools.partial(exact_sum, axis=axis, xp=xp)
+
+        def surprise(x: Array) -> Array:
+            found = -log_probabilities(x, q.m, q.rate.value, of_total)
+            return xp.where(found > 2.0**512, math.inf, found)  # at T = 0
+
+        terms = Terms(lambda: surprise(q.x), lambda index: surprise(entry_at(q.x, index, axis=axis)), add)
         weights = None if class_weights is None else _exact(class_weights, xp)
-        return xp.concat(per_label(q, labels, label_smoothing, weights, ignore_index, axis, xp), axis=axis)
+        target = labels if is_classes else _exact(labels, xp)
+        loss = losses(terms, q.x, target, label_smoothing, weights, ignore_index, axis, xp)
+        weight = weights_of_examples(q.x, target, weights, ignore_index, add, loss.dtype, axis, xp)
+        return xp.concat([loss, weight], axis=axis)
 
     if class_weights is not None:
-        class_weights = _along(class_weights, axis, len(logits.shape), xp)
+        class_weights = along(class_weights, axis, len(logits.shape), xp)
     labels = xp.expand_dims(labels, axis=axis) if is_classes else labels
     options = {"labels": labels, "temperature": temperature, "class_weights": class_weights}
     both = in_blocks(backend, examples)(logits, axis=axis, **options)
     before, after = (slice(None),) * axis, (slice(None),) * (len(logits.shape) - axis - 1)
     loss, weight = [both[(*before, slice(place, place + 1), *after)] for place in range(2)]
-    found = _reduce_exactly(loss, weight, reduction, axis, xp)
+
+    def total(x: Array) -> Array:
+        zero = xp.sum(xp.zeros_like(x), axis=0, keepdims=True)  # there may be no examples
+        return exact_sum(xp.concat([x, zero], axis=0), 0, xp)
+
+    found = _reduce(loss, weight, reduction, axis, total, xp)
     return narrow(flushed(found), dtype=backend.dtype_name(logits))
 
 
 def _exact(x: Array, xp: Any) -> Array:
     return flushed(xp.astype(x, backend_of(x).dtype("float64")))
-
-
-def _surprise(x: Array, q: Rows, total: Array, xp: Any) -> Array:
-    found = -log_probabilities(x, q.m, q.rate.value, total)
-    return xp.where(found > 2.0**512, math.inf, found)  # at T = 0
-
-
-def _of_classes_exactly(
-    q: Rows, labels: Array, smoothing: Any, weights: Array | None, ignore_index: Array | None, axis: int, xp: Any
-) -> tuple[Array, Array]:
-    index, valid = class_index(labels, q.x, axis, xp)
-    total = log_of_total(q, axis, xp)
-    loss = _surprise(entry_at(q.x, index, axis=axis), q, total, xp)
-    weight = xp.ones_like(loss)
-    if weights is not None:
-        weight = entry_at(weights * xp.ones_like(xp.astype(q.x, weights.dtype)), index, axis=axis)
-        loss = _weighted(loss, weight, xp)
-    loss = xp.where(valid, _smoothed_exactly(loss, q, total, smoothing, weights, axis, xp), math.nan)
-    return _without_ignored(loss, weight, labels, ignore_index, xp)
-
-
-def _of_probabilities_exactly(
-    q: Rows, labels: Array, smoothing: Any, weights: Array | None, ignore_index: Array | None, axis: int, xp: Any
-) -> tuple[Array, Array]:
-    target = _exact(labels, xp)
-    if weights is not None:
-        target = target * weights
-    total = log_of_total(q, axis, xp)
-    loss = exact_sum(_weighted(_surprise(q.x, q, total, xp), target, xp), axis, xp)
-    return _smoothed_exactly(loss, q, total, smoothing, weights, axis, xp), exact_sum(target, axis, xp)
-
-
-def _smoothed_exactly(
-    loss: Array, q: Rows, total: Array, smoothing: Any, weights: Array | None, axis: int, xp: Any
-) -> Array:
-    if smoothing is None:
-        return loss
-    terms = _surprise(q.x, q, total, xp)
-    terms = exact_sum(terms if weights is None else _weighted(terms, weights, xp), axis, xp)
-    count = xp.sum(xp.ones_like(q.x), axis=axis, keepdims=True)  # exact
-    share = smoothing.share / xp.astype(count, loss.dtype)
-    return exact_sum(xp.concat([_weighted(loss, smoothing.rest, xp), terms * share], axis=axis), axis, xp)
-
-
-def _reduce_exactly(loss: Array, weight: Array, reduction: str, axis: int, xp: Any) -> Array:
-    if reduction == "none":
-        return xp.squeeze(loss, axis=axis)
-
-    def total(x: Array) -> Array:
-        x = xp.reshape(x, (-1,))
-        zero = xp.sum(xp.zeros_like(x), axis=0, keepdims=True)  # there may be no examples
-        return xp.reshape(exact_sum(xp.concat([x, zero], axis=0), 0, xp), ())
-
-    return total(loss) / total(weight) if reduction == "mean" else total(loss)
 
 
 @agnostic(prepare=_prepare, arrays=("temperature", "class_weights"), run_in=with_precision(_value, rowwise=False))
@@ -301,91 +276,25 @@ def cross_entropy(
     >>> float(tempscale.cross_entropy(logits, [0, 1], temperature=2.0).round(4))
     0.9229
     """
-    log_p = log_probability(scale(logits, temperature, axis, None, xp), axis, xp)
+    working = backend_of(logits).dtype(working_dtype(logits))
     if class_weights is not None:
-        class_weights = _along(cast(class_weights, log_p.dtype, xp), axis, len(log_p.shape), xp)
-    per_label = _of_classes if backend_of(labels).dtype_name(labels) in INTEGERS else _of_probabilities
-    loss, weight = per_label(log_p, labels, label_smoothing, class_weights, ignore_index, axis, xp)
-    return _reduce(loss, weight, reduction, axis, logits.dtype, xp)
-
-
-def _along(weights: Array, axis: int, rank: int, xp: Any) -> Array:
-    """Class weights as an array of that rank, along `axis`."""
-    return xp.reshape(weights, (1,) * axis + (-1,) + (1,) * (rank - axis - 1))
-
-
-def _of_classes(
-    log_p: Array,
-    labels: Array,
-    smoothing: Any,
-    weights: Array | None,
-    ignore_index: Array | None,
-    axis: int,
-    xp: Any,
-) -> tuple[Array, Array]:
-    """Loss and weight of each example, for labels that are classes."""
-    labels = xp.expand_dims(labels, axis=axis)
-    index, valid = class_index(labels, log_p, axis, xp)
-    loss = -entry_at(log_p, index, axis=axis)
-    weight = xp.ones_like(loss)
-    if weights is not None:
-        weight = entry_at(weights * xp.ones_like(log_p), index, axis=axis)
-        loss = _weighted(loss, weight, xp)
-    loss = xp.where(valid, _smoothed(loss, log_p, smoothing, weights, axis, xp), math.nan)
-    return _without_ignored(loss, weight, labels, ignore_index, xp)
-
-
-def _without_ignored(
-    loss: Array, weight: Array, labels: Array, ignore_index: Array | None, xp: Any
-) -> tuple[Array, Array]:
-    if ignore_index is None:
-        return loss, weight
-    ignored = labels == ignore_index
-    return xp.where(ignored, 0.0, loss), xp.where(ignored, 0.0, weight)
-
-
-def _of_probabilities(
-    log_p: Array,
-    labels: Array,
-    smoothing: Any,
-    weights: Array | None,
-    ignore_index: Array | None,
-    axis: int,
-    xp: Any,
-) -> tuple[Array, Array]:
-    """Loss and weight of each example, for labels that are probabilities."""
-    target = cast(labels, log_p.dtype, xp)
-    if weights is not None:
-        target = target * weights
-    loss = accurate_sum(_weighted(-log_p, target, xp), axis=axis)
-    return _smoothed(loss, log_p, smoothing, weights, axis, xp), accurate_sum(target, axis=axis)
-
-
-def _smoothed(loss: Array, log_p: Array, smoothing: Any, weights: Array | None, axis: int, xp: Any) -> Array:
-    """The loss under the target (1 - s) t + s / n: every class has a share of the mass."""
-    if smoothing is None:
-        return loss
-    terms = -log_p if weights is None else _weighted(-log_p, weights, xp)
-    count = accurate_sum(xp.ones_like(log_p), axis=axis)
-    return _weighted(loss, smoothing.rest, xp) + accurate_sum(terms, axis=axis) * (smoothing.share / count)
-
-
-def _weighted(loss: Array, weight: Any, xp: Any) -> Array:
-    """`weight * loss`, where a weight of 0 makes even an infinite loss 0."""
-    infinite = loss == math.inf
-    # kept out of the product, whose derivative with respect to the weight would be infinite, or 0 times that
-    product = weight * xp.where(infinite, 0.0, loss)
-    mass = weight * cast(infinite, loss.dtype, xp)  # an array, whose comparisons torch.jit.trace records
-    return xp.where(mass > 0, math.inf, xp.where(mass < 0, -math.inf, product))
-
-
-def _reduce(loss: Array, weight: Array, reduction: str, axis: int, dtype: Any, xp: Any) -> Array:
-    if reduction == "none":
-        return cast(xp.squeeze(loss, axis=axis), dtype, xp)
-    total = accurate_sum(xp.reshape(loss, (-1,)), axis=0)
+        class_weights = along(cast(class_weights, working, xp), axis, len(logits.shape), xp)
+    labels = xp.expand_dims(labels, axis=axis) if are_classes(labels) else labels
+    loss = losses_of_examples(
+        logits,
+        labels,
+        temperature=temperature,
+        label_smoothing=label_smoothing,
+        class_weights=class_weights,
+        ignore_index=ignore_index,
+        axis=axis,
+    )
+    weight = None
     if reduction == "mean":
-        total = total / accurate_sum(xp.reshape(weight, (-1,)), axis=0)
-    return cast(xp.reshape(total, ()), dtype, xp)
+        add = functools.partial(accurate_sum, axis=axis)
+        weight = weights_of_examples(logits, labels, class_weights, ignore_index, add, working, axis, xp)
+    found = _reduce(loss, weight, reduction, axis, functools.partial(accurate_sum, axis=0), xp)
+    return cast(found, logits.dtype, xp)
 
 
 @cross_entropy.specified_by(

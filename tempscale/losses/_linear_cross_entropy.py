@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, Literal, NamedTuple
 
@@ -15,11 +16,12 @@ from tempscale._core.operation import INJECTED, agnostic
 from tempscale._reference import partition, wide
 from tempscale.backend import Array, Backend
 from tempscale.contracts import Contract
+from tempscale.kernels.example_losses import Smoothing, weighted
 from tempscale.kernels.indexing import class_index, flat_rows, shaped_as
 from tempscale.kernels.linear import Statistics, statistics
 from tempscale.kernels.reductions import accurate_sum
 from tempscale.kernels.temperature import Scaled, offset, rate_of
-from tempscale.losses._cross_entropy import REDUCTIONS, Smoothing, _as_label, _reduce, _weighted, _without_ignored
+from tempscale.losses._cross_entropy import REDUCTIONS, _as_label, _reduce
 
 
 class Number(NamedTuple):
@@ -219,10 +221,12 @@ def linear_cross_entropy(
         log_partition = offset(Scaled(of.total, of.entry, of.m, c), working, xp) + of.total
         loss = loss + z_loss.value * (log_partition * log_partition)
     loss = xp.where(valid, loss, math.nan)
-    loss, weights = _without_ignored(loss, xp.ones_like(loss), labels, ignore_index, xp)
+    counted = xp.ones_like(loss)
+    if ignored is not None:
+        loss, counted = xp.where(ignored, 0.0, loss), xp.where(ignored, 0.0, counted)
     if reduction == "none":
         return cast(shaped_as(loss, batch), dtype, xp)
-    return _reduce(loss, weights, reduction, 1, dtype, xp)
+    return cast(_reduce(loss, counted, reduction, 1, functools.partial(accurate_sum, axis=0), xp), dtype, xp)
 
 
 def _one_per_row(c: Array, batch: Array, xp: Any) -> Array:
@@ -241,7 +245,7 @@ def _loss(of: Statistics, smoothing: Any, classes: Any, xp: Any) -> Array:
         return loss
     others = (of.total * of.live - of.sum) * (smoothing.share / classes)
     others = others + xp.where((of.live < classes) & valid, math.inf, xp.zeros_like(others))
-    return _weighted(loss, smoothing.rest, xp) + others
+    return weighted(loss, smoothing.rest, xp) + others
 
 
 _ERROR_OF_A = "3*abs(m)*r + (3*y + 8 + log2(n))*s + 8*L"

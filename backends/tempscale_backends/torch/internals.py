@@ -67,6 +67,17 @@ def _has_tangent(x: Array) -> bool:
         return False
 
 
+def is_cotangents(x: Array) -> bool:
+    """Whether an array is several cotangents at once, those of `torch.autograd.grad(is_grads_batched=True)`.
+
+    Without: no. Then PyTorch says that it cannot write to them in place.
+    """
+    try:
+        return bool(torch._C._functorch.is_legacy_batchedtensor(x))
+    except AttributeError:
+        return False
+
+
 # Modes
 
 

@@ -59,7 +59,7 @@ from tempscale.kernels.gumbel.words import (
     subkeys,
     threefry,
 )
-from tempscale.kernels.indexing import flat_rows, indices
+from tempscale.kernels.indexing import flat_rows
 
 __all__ = [
     "AT_ZERO",
@@ -92,7 +92,6 @@ __all__ = [
     "group_words",
     "grouped",
     "in_blocks",
-    "indices",
     "is_exactly_zero",
     "log2_of",
     "lookup",
