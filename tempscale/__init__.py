@@ -24,6 +24,8 @@ __all__ = [
     "backend_of",
     "backends",
     "checks",
+    "compare",
+    "compare_traces",
     "convert",
     "cross_entropy",
     "custom_gradient",
@@ -51,10 +53,14 @@ __all__ = [
 
 if TYPE_CHECKING:
     from tempscale import random as random
+    from tempscale.comparison import compare as compare
+    from tempscale.comparison import compare_traces as compare_traces
     from tempscale.decoding import sample as sample
     from tempscale.decoding import sample_without_replacement as sample_without_replacement
 
 _LATER = {
+    "compare": ("tempscale.comparison", "compare"),
+    "compare_traces": ("tempscale.comparison", "compare_traces"),
     "random": ("tempscale.random", ""),
     "sample": ("tempscale.decoding", "sample"),
     "sample_without_replacement": ("tempscale.decoding", "sample_without_replacement"),

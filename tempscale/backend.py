@@ -18,9 +18,9 @@ The module that holds the class is imported the first time an array of the frame
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -58,12 +58,16 @@ class BackendEntry:
     stands_for : str, optional
         For the tracers of a package that differentiates another backend's arrays: the name of that backend. They
         may be mixed with its arrays, and the call is then theirs.
+    models : mapping, optional
+        For `tempscale.compare`: from ``"package.module:Class"``, a class of models as users import it, to the
+        `tempscale.comparison.reader.ModelReader` that reads them, written in the same way.
     """
 
     framework: str
     target: str
     requirement: str
     stands_for: str = ""
+    models: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")

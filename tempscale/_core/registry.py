@@ -153,6 +153,12 @@ def ensure_loaded(name: str) -> str:
     return name
 
 
+def entries() -> dict[str, BackendEntry]:
+    """Return what is known of the backends that registered with an entry, by name. Loads none of them."""
+    _all_backends()
+    return dict(_entries)
+
+
 def candidates(modules: Collection[str] = ()) -> list[str]:
     """Names of the backends whose framework is imported: arrays are only theirs. Those of `modules` first."""
     names = [name for name in _all_backends() if name in loaded or _imported(name)]

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from tempscale import __version__
+from tempscale.cli import compare as comparing
 from tempscale.cli import conform as conforming
 from tempscale.cli import facts as stating
 from tempscale.cli import sample as sampling
@@ -146,6 +147,38 @@ def conform(
             operations=None if module is None else operations_of(module),
             allow_unavailable=allow_unavailable,
         )
+    raise typer.Exit(status)
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="The model that is right, module:name; or a trace, .npz.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The model that is held to it, or its trace.")],
+    given: Annotated[
+        Path | None,
+        typer.Option("--input", metavar="FILE", help="What both are called with: .npy, or .npz with arrays by name."),
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the full report as JSON.", rich_help_panel=_OUTPUT)
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write the report as one HTML page that works offline.", rich_help_panel=_OUTPUT
+        ),
+    ] = None,
+) -> None:
+    """Compare two models, layer by layer, in any two frameworks: the first that differs beyond rounding, and why.
+
+    Exit status:
+
+    - 0 if the models are the same, up to rounding
+    - 1 if a layer differs
+    - 2 for a mistake in the command, a file that cannot be read, or models that cannot be compared
+    - 3 if something should be looked at: it is neither clearly rounding nor clearly a mistake
+    """
+    with _usage_errors("compare"):
+        status = comparing.compare(a, b, given=given, json=json, html=html)
     raise typer.Exit(status)
 
 

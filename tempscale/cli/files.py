@@ -1,4 +1,4 @@
-"""Reading the user's logits from .npy and .npz files. Pickles are never read."""
+"""Reading the user's arrays from .npy and .npz files. Pickles are never read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from tempscale.cli.errors import UsageError
 
-__all__ = ["read_logits"]
+__all__ = ["read_arrays", "read_logits"]
 
 _NPY_MAGIC = b"\x93NUMPY"
 _ZIP_MAGIC = b"PK"
@@ -59,6 +59,25 @@ def read_logits(path: Path, *, key: str | None = None, log: bool = False) -> np.
         raise UsageError(f"cannot read {path}: {_reason(error)}") from error
     rows = _rows(array, path)
     return _logarithm(rows, path) if log else rows
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """Read all arrays of an .npz archive by name, or the one of an .npy file, whose name is "".
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be read, or holds Python objects.
+    """
+    try:
+        magic = _first_bytes(path)
+        if magic == _NPY_MAGIC:
+            return {"": _read_npy(path, None)}
+        if magic.startswith(_ZIP_MAGIC):
+            return {name: _read_npz(path, name) for name in _contents(path)}
+    except _DAMAGED as error:
+        raise UsageError(f"cannot read {path}: {_reason(error)}") from error
+    raise UsageError(f"{path} is neither an .npy nor an .npz file: save arrays with numpy.save or numpy.savez")
 
 
 def _first_bytes(path: Path) -> bytes:

@@ -1,16 +1,16 @@
-"""The agnostic functions of a user's module, for ``tempscale conform --module``."""
+"""What a user's module holds: agnostic functions for ``tempscale conform``, models for ``tempscale compare``."""
 
 from __future__ import annotations
 
 import importlib
 import sys
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from tempscale._core.operation import Operation
 from tempscale.cli.errors import UsageError
 
-__all__ = ["operations_of"]
+__all__ = ["model_at", "operations_of"]
 
 
 def operations_of(name: str) -> list[Operation[..., Any]]:
@@ -36,6 +36,30 @@ def operations_of(name: str) -> list[Operation[..., Any]]:
             "function of the same arguments that returns {'value': ...}"
         )
     return found
+
+
+def model_at(path: str) -> Any:
+    """Return the model at ``module:name``. A function of that name is called without arguments, to build one.
+
+    Raises
+    ------
+    UsageError
+        If the path has no such form, the module cannot be imported or has nothing of that name, or the function fails.
+    """
+    name, colon, attribute = path.partition(":")
+    if not (name and colon and attribute):
+        raise UsageError(f"{path!r} names no model: write it as module:name, or give two .npz files of traces")
+    module = _imported(name)
+    try:
+        found = getattr(module, attribute)
+    except AttributeError as error:
+        raise UsageError(f"module {name} has no {attribute!r}") from error
+    if not isinstance(found, FunctionType):
+        return found
+    try:
+        return found()
+    except Exception as error:  # a user's function may raise anything
+        raise UsageError(f"{path} cannot be called to build a model: {type(error).__name__}: {error}") from error
 
 
 def _imported(name: str) -> ModuleType:

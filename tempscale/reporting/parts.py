@@ -10,11 +10,11 @@ from tempscale.reporting.html import Html, element
 __all__ = ["document", "section", "table"]
 
 
-def document(title: str, *content: Html) -> str:
+def document(title: str, *content: Html, style: str = "") -> str:
     """Return a page that needs nothing from anywhere.
 
-    Its style is inline. It holds no script, and its content security policy forbids the browser to fetch anything: it
-    reads the same offline, and no text in it can become code.
+    Its style is inline: that of all pages, and `style`. It holds no script, and its content security policy forbids the
+    browser to fetch anything: it reads the same offline, and no text in it can become code.
     """
     head = element(
         "head",
@@ -27,7 +27,7 @@ def document(title: str, *content: Html) -> str:
             content="default-src 'none'; style-src 'unsafe-inline'",
         ),
         element("title", title),
-        element("style", Html(resources.files("tempscale.reporting").joinpath("page.css").read_text("utf-8"))),
+        element("style", Html(resources.files("tempscale.reporting").joinpath("page.css").read_text("utf-8") + style)),
     )
     body = element("body", element("main", *content))
     return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"

@@ -1,13 +1,14 @@
 """The conformance kit: whether a function gives the same numbers on every backend, and how exactly.
 
-For tests: `assert_conforms`, `gradcheck` and `assert_ulp`, a pytest plugin (`tempscale.testing.plugin`) with a fixture
+For tests: `assert_conforms`, `gradcheck`, `assert_ulp` and `assert_same_model`, a pytest plugin
+(`tempscale.testing.plugin`) with a fixture
 ``backend`` and a fixture ``mode``, and strategies for Hypothesis (`tempscale.testing.strategies`). For a whole library:
 `run`, which ``tempscale conform`` shows.
 """
 
 from tempscale.contracts import Contract, Specification
 from tempscale.reporting.report import Agreement, Cell, Report, State
-from tempscale.testing.asserting import assert_conforms, assert_ulp, gradcheck
+from tempscale.testing.asserting import assert_conforms, assert_same_model, assert_ulp, gradcheck
 from tempscale.testing.check import Place, Verdict, check
 from tempscale.testing.conformance import Progress, Selection, run
 from tempscale.testing.conformance.modes import Mode
@@ -26,6 +27,7 @@ __all__ = [
     "State",
     "Verdict",
     "assert_conforms",
+    "assert_same_model",
     "assert_ulp",
     "check",
     "gradcheck",

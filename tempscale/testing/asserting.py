@@ -16,6 +16,7 @@ from tempscale._core.registry import get_backend
 from tempscale._reference.wide import WIDE_LONGDOUBLE
 from tempscale.arrays import to_numpy
 from tempscale.backend import FLOATS, Array
+from tempscale.comparison import compare
 from tempscale.contracts import Contract
 from tempscale.reporting.report import Cell, Report, State
 from tempscale.testing.check import Place
@@ -27,7 +28,7 @@ from tempscale.testing.conformance.plan import DTYPES, Selection, Step, plan, re
 from tempscale.testing.projecting import Projection
 from tempscale.testing.ulp import ulp_distance
 
-__all__ = ["assert_conforms", "assert_ulp", "gradcheck"]
+__all__ = ["assert_conforms", "assert_same_model", "assert_ulp", "gradcheck"]
 
 SHOWN = 6
 """Number of broken combinations that are shown in full; each of the others has one line."""
@@ -368,3 +369,27 @@ def _inputs(claim: Claim, arrays: Sequence[Host], index: tuple[int, ...]) -> lis
         else:
             lines.append(f"{path} has shape {x.shape}")
     return lines
+
+
+def assert_same_model(a: Any, b: Any, x: Any, /) -> None:
+    """Assert that two models, each in its own framework, compute the same up to rounding.
+
+    Parameters
+    ----------
+    a, b, x
+        Two models, and what they are called with; see `tempscale.compare`.
+
+    Raises
+    ------
+    AssertionError
+        If a layer differs, or should be looked at. The message is the whole report: the layer, and why.
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from tempscale.testing import assert_same_model
+    >>> a, b = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
+    >>> _ = b.load_state_dict(a.state_dict())
+    >>> assert_same_model(a, b, np.ones((4, 3), "float32"))
+    """
+    compare(a, b, x).raise_if_different()

@@ -176,3 +176,13 @@ def test_one_program_learns_the_digits(example, name, capsys):
     accuracy = example("digits_any", name).main(seed=0, backend=name)
     assert accuracy >= ENOUGH
     assert last_line(capsys) == f"test accuracy {accuracy:.4f}"
+
+
+# Comparing
+
+
+def test_five_mistakes_of_a_port_are_found_one_after_another(example, capsys):
+    reasons = example("compare_port", "torch", "tensorflow").main()
+    words = ["padding is", "epsilon is 0.001", "gelu (tanh)", "height and width exchanged", "order in which a flattens"]
+    assert all(word in reason for word, reason in zip(words, reasons, strict=True)), reasons
+    assert last_line(capsys) == "same, when 5 mistakes are mended"

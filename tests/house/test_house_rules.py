@@ -18,8 +18,8 @@ FRAMEWORKS = {"torch", "tensorflow", "jax", "jaxlib", "keras", "flax", "optax", 
 OWN = {
     "numpy": {"ml_dtypes", "autograd", "numba"},
     "torch": {"torch", "array_api_compat", "ml_dtypes"},
-    "tensorflow": {"tensorflow", "ml_dtypes"},
-    "jax": {"jax", "jaxlib", "ml_dtypes"},
+    "tensorflow": {"tensorflow", "keras", "ml_dtypes"},
+    "jax": {"jax", "jaxlib", "flax", "ml_dtypes"},
 }
 
 
@@ -55,8 +55,9 @@ ROOMS = (  # each may import what is in its own line, or above
     ("kernels",),
     ("probability", "random"),
     ("losses", "decoding"),
-    ("__init__",),
     ("reporting",),
+    ("comparison",),
+    ("__init__",),
     ("facts",),
     ("testing",),
     ("cli",),

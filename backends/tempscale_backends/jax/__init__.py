@@ -2,4 +2,9 @@
 
 from tempscale.backend import BackendEntry
 
-entry = BackendEntry("jax", "tempscale_backends.jax.backend:JaxBackend", "tempscale[jax]")
+entry = BackendEntry(
+    "jax",
+    "tempscale_backends.jax.backend:JaxBackend",
+    "tempscale[jax]",
+    models={"flax.nnx:Module": "tempscale_backends.jax.models:NnxReader"},
+)

@@ -2,4 +2,9 @@
 
 from tempscale.backend import BackendEntry
 
-entry = BackendEntry("tensorflow", "tempscale_backends.tensorflow.backend:TensorFlowBackend", "tempscale[tensorflow]")
+entry = BackendEntry(
+    "tensorflow",
+    "tempscale_backends.tensorflow.backend:TensorFlowBackend",
+    "tempscale[tensorflow]",
+    models={"keras:Layer": "tempscale_backends.tensorflow.keras.models:KerasReader"},
+)

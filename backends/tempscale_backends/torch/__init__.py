@@ -2,4 +2,9 @@
 
 from tempscale.backend import BackendEntry
 
-entry = BackendEntry("torch", "tempscale_backends.torch.backend:TorchBackend", "tempscale[torch]")
+entry = BackendEntry(
+    "torch",
+    "tempscale_backends.torch.backend:TorchBackend",
+    "tempscale[torch]",
+    models={"torch.nn:Module": "tempscale_backends.torch.models:TorchReader"},
+)

@@ -1,0 +1,1 @@
+"""Keras, on whichever framework it runs: what is here imports Keras alone."""
