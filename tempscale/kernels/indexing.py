@@ -17,6 +17,12 @@ def axis_size(x: Array, /, *, axis: int, xp: Any = INJECTED) -> Any:
 
 
 @agnostic
+def indices(x: Array, /, *, axis: int, xp: Any = INJECTED) -> Array:
+    """Return 0, 1, ... as int32, as many as there are entries along an axis."""
+    return xp.arange(x.shape[axis], dtype=backend_of(x).dtype("int32"))
+
+
+@agnostic
 def entry_at(x: Array, index: Array, /, *, axis: int, xp: Any = INJECTED) -> Array:
     """Return the entries at indices along `axis`; the indices broadcast along the others."""
     return xp.take_along_axis(x, index, axis=axis)

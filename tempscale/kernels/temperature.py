@@ -139,6 +139,12 @@ def offset(scaled: Scaled, working: str, xp: Any) -> Array:
     return xp.where(c >= LARGEST[working], at_zero, xp.where(c <= SMALLEST_NORMAL[working], at_inf, m * c))
 
 
+def probabilities(z: Array, axis: int, xp: Any) -> Array:
+    """Return exp(z) over its sum."""
+    e = exponential(z)
+    return times_row(e, 1.0 / accurate_sum(e, axis=axis))
+
+
 def log_total(z: Array, axis: int, xp: Any) -> Array:
     """Log sum exp(z), where z has its maximum at 0: accurate also where one entry dominates.
 

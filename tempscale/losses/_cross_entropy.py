@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -10,17 +12,25 @@ import numpy as np
 from tempscale._core.arguments import as_axis, as_float, as_integer, as_number, as_temperature, one_of, same_shape
 from tempscale._core.checks import check_labels, check_logits, checking
 from tempscale._core.dispatch import as_data, backend_of, is_number
-from tempscale._core.dtypes import INTEGER_RANGES, INTEGERS, cast
+from tempscale._core.dtypes import INTEGER_RANGES, INTEGERS, cast, is_array, working_dtype
 from tempscale._core.operation import INJECTED, agnostic
 from tempscale._reference import partition, wide
 from tempscale.backend import FLOATS, Array, Backend
 from tempscale.contracts import Contract
+from tempscale.kernels.derivatives import (
+    Derivatives,
+    Gradients,
+    tangent_of_z,
+    to_logits,
+    to_temperature,
+    with_derivatives,
+)
 from tempscale.kernels.exact.arithmetic import exact_sum, flushed, narrow
-from tempscale.kernels.exact.rows import Rows, log_of_total, log_probabilities, prepared
-from tempscale.kernels.indexing import class_index, entry_at
+from tempscale.kernels.exact.rows import log_of_total, log_probabilities, prepared
+from tempscale.kernels.indexing import class_index, entry_at, indices
 from tempscale.kernels.precision import Precision, in_blocks, limit, with_precision
-from tempscale.kernels.reductions import accurate_sum
-from tempscale.kernels.temperature import log_probability, scale
+from tempscale.kernels.reductions import accurate_sum, sum_to_row
+from tempscale.kernels.temperature import Scaled, log_probability, probabilities, scale
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -107,6 +117,108 @@ def _check_label_shape(backend: Backend, logits: Array, labels: Array, axis: int
         )
 
 
+class _Terms(NamedTuple):
+    """What losses are made of: in the default precision, or so that they are reproducible."""
+
+    surprise: Callable[[], Array]
+    """-log p of every class."""
+    surprise_at: Callable[[Array], Array]
+    """-log p of one class per row, at an index."""
+    add: Callable[[Array], Array]
+    """Sum of a row, kept as an axis."""
+
+
+def _are_classes(labels: Array) -> bool:
+    return backend_of(labels).dtype_name(labels) in INTEGERS
+
+
+def _losses(
+    terms: _Terms,
+    x: Array,
+    labels: Array,
+    smoothing: Any,
+    weights: Array | None,
+    ignore_index: Array | None,
+    axis: int,
+    xp: Any,
+) -> Array:
+    """Loss of each example; weights and labels are shaped as the logits `x`, with axes of size 1."""
+    if not _are_classes(labels):
+        target = labels if weights is None else labels * weights
+        loss = terms.add(_weighted(terms.surprise(), target, xp))
+        return _smoothed(loss, terms, smoothing, weights, axis, xp)
+    index, valid = class_index(labels, x, axis, xp)
+    loss = terms.surprise_at(index)
+    if weights is not None:
+        loss = _weighted(loss, _entry_of_rows(weights, index, x, axis, xp), xp)
+    loss = xp.where(valid, _smoothed(loss, terms, smoothing, weights, axis, xp), math.nan)
+    return loss if ignore_index is None else xp.where(labels == ignore_index, 0.0, loss)
+
+
+def _smoothed(loss: Array, terms: _Terms, smoothing: Any, weights: Array | None, axis: int, xp: Any) -> Array:
+    """The loss under the target (1 - s) t + s / n: every class has a share of the mass."""
+    if smoothing is None:
+        return loss
+    every = terms.surprise() if weights is None else _weighted(terms.surprise(), weights, xp)
+    share = smoothing.share / _count(every, axis, xp)
+    return terms.add(xp.concat([_weighted(loss, smoothing.rest, xp), terms.add(every) * share], axis=axis))
+
+
+def _count(x: Array, axis: int, xp: Any) -> Array:
+    """Return the number of classes as one number per row, which is exact."""
+    return xp.sum(xp.ones_like(x), axis=axis, keepdims=True)
+
+
+def _entry_of_rows(weights: Array, index: Array, x: Array, axis: int, xp: Any) -> Array:
+    return entry_at(weights * xp.ones_like(cast(x, weights.dtype, xp)), index, axis=axis)
+
+
+def _weights(
+    x: Array,
+    labels: Array,
+    weights: Array | None,
+    ignore_index: Array | None,
+    add: Callable[[Array], Array],
+    dtype: Any,
+    axis: int,
+    xp: Any,
+) -> Array:
+    """Weight of each example in the mean, in a dtype."""
+    if not _are_classes(labels):
+        target = cast(labels, dtype, xp)
+        return add(target if weights is None else target * weights)
+    index, _ = class_index(labels, x, axis, xp)
+    weight = xp.ones_like(cast(index, dtype, xp)) if weights is None else _entry_of_rows(weights, index, x, axis, xp)
+    return weight if ignore_index is None else xp.where(labels == ignore_index, 0.0, weight)
+
+
+def _weighted(loss: Array, weight: Any, xp: Any) -> Array:
+    """`weight * loss`, where a weight of 0 makes even an infinite loss 0."""
+    infinite = loss == math.inf
+    # kept out of the product, whose derivative with respect to the weight would be infinite, or 0 times that
+    product = weight * xp.where(infinite, 0.0, loss)
+    mass = weight * cast(infinite, loss.dtype, xp)  # an array, whose comparisons torch.jit.trace records
+    return xp.where(mass > 0, math.inf, xp.where(mass < 0, -math.inf, product))
+
+
+def _reduce(loss: Array, weight: Any, reduction: str, axis: int, total: Callable[[Array], Array], xp: Any) -> Array:
+    """Reduce losses, with the sum of an array of one axis."""
+    if reduction == "none":
+        return xp.squeeze(loss, axis=axis)
+    found = total(xp.reshape(loss, (-1,)))
+    if reduction == "mean":
+        found = found / total(xp.reshape(weight, (-1,)))
+    return xp.reshape(found, ())
+
+
+def _along(weights: Array, axis: int, rank: int, xp: Any) -> Array:
+    """Class weights as an array of that rank, along `axis`."""
+    return xp.reshape(weights, (1,) * axis + (-1,) + (1,) * (rank - axis - 1))
+
+
+# Reproducible
+
+
 def _value(
     logits: Array,
     labels: Array,
@@ -127,14 +239,23 @@ def _value(
     examples; the mean is a quotient of two such sums. Where terms cancel, the error is 2^-33 of their magnitudes.
     """
     backend = backend_of(logits)
-    is_classes = backend_of(labels).dtype_name(labels) in INTEGERS
+    is_classes = _are_classes(labels)
 
     def examples(logits: Array, *, labels: Array, temperature: Any, class_weights: Array | None, axis: int) -> Array:
         """Losses and weights, side by side along `axis`."""
         q = prepared(cast(logits, backend.dtype("float32"), xp), temperature, axis, xp)
-        per_label = _of_classes_exactly if is_classes else _of_probabilities_exactly
+        of_total = log_of_total(q, axis, xp)
+        add = functools.partial(exact_sum, axis=axis, xp=xp)
+
+        def surprise(x: Array) -> Array:
+            found = -log_probabilities(x, q.m, q.rate.value, of_total)
+            return xp.where(found > 2.0**512, math.inf, found)  # at T = 0
+
+        terms = _Terms(lambda: surprise(q.x), lambda index: surprise(entry_at(q.x, index, axis=axis)), add)
         weights = None if class_weights is None else _exact(class_weights, xp)
-        return xp.concat(per_label(q, labels, label_smoothing, weights, ignore_index, axis, xp), axis=axis)
+        target = labels if is_classes else _exact(labels, xp)
+        loss = _losses(terms, q.x, target, label_smoothing, weights, ignore_index, axis, xp)
+        return xp.concat([loss, _weights(q.x, target, weights, ignore_index, add, loss.dtype, axis, xp)], axis=axis)
 
     if class_weights is not None:
         class_weights = _along(class_weights, axis, len(logits.shape), xp)
@@ -143,7 +264,12 @@ def _value(
     both = in_blocks(backend, examples)(logits, axis=axis, **options)
     before, after = (slice(None),) * axis, (slice(None),) * (len(logits.shape) - axis - 1)
     loss, weight = [both[(*before, slice(place, place + 1), *after)] for place in range(2)]
-    found = _reduce_exactly(loss, weight, reduction, axis, xp)
+
+    def total(x: Array) -> Array:
+        zero = xp.sum(xp.zeros_like(x), axis=0, keepdims=True)  # there may be no examples
+        return exact_sum(xp.concat([x, zero], axis=0), 0, xp)
+
+    found = _reduce(loss, weight, reduction, axis, total, xp)
     return narrow(flushed(found), dtype=backend.dtype_name(logits))
 
 
@@ -151,58 +277,133 @@ def _exact(x: Array, xp: Any) -> Array:
     return flushed(xp.astype(x, backend_of(x).dtype("float64")))
 
 
-def _surprise(x: Array, q: Rows, total: Array, xp: Any) -> Array:
-    found = -log_probabilities(x, q.m, q.rate.value, total)
-    return xp.where(found > 2.0**512, math.inf, found)  # at T = 0
+# Derivatives
 
 
-def _of_classes_exactly(
-    q: Rows, labels: Array, smoothing: Any, weights: Array | None, ignore_index: Array | None, axis: int, xp: Any
-) -> tuple[Array, Array]:
-    index, valid = class_index(labels, q.x, axis, xp)
-    total = log_of_total(q, axis, xp)
-    loss = _surprise(entry_at(q.x, index, axis=axis), q, total, xp)
-    weight = xp.ones_like(loss)
-    if weights is not None:
-        weight = entry_at(weights * xp.ones_like(xp.astype(q.x, weights.dtype)), index, axis=axis)
-        loss = _weighted(loss, weight, xp)
-    loss = xp.where(valid, _smoothed_exactly(loss, q, total, smoothing, weights, axis, xp), math.nan)
-    return _without_ignored(loss, weight, labels, ignore_index, xp)
+class _Slope(NamedTuple):
+    """What the loss of each example changes with."""
+
+    q: Scaled
+    z: Array
+    """Gradient with respect to z."""
+    counts: Array
+    """Where the loss is neither that of no class nor ignored: a constant, and nothing changes it, elsewhere."""
+    target: Array
+    """Mass of each class, smoothing included."""
+    surprise: Array
+    """-log p where it is finite, 0 elsewhere."""
 
 
-def _of_probabilities_exactly(
-    q: Rows, labels: Array, smoothing: Any, weights: Array | None, ignore_index: Array | None, axis: int, xp: Any
-) -> tuple[Array, Array]:
-    target = _exact(labels, xp)
-    if weights is not None:
-        target = target * weights
-    total = log_of_total(q, axis, xp)
-    loss = exact_sum(_weighted(_surprise(q.x, q, total, xp), target, xp), axis, xp)
-    return _smoothed_exactly(loss, q, total, smoothing, weights, axis, xp), exact_sum(target, axis, xp)
+def _slope(
+    logits: Array,
+    labels: Array,
+    temperature: Any,
+    smoothing: Any,
+    weights: Array | None,
+    ignore_index: Array | None,
+    axis: int,
+    xp: Any,
+) -> _Slope:
+    q = scale(logits, temperature, axis, None, xp)
+    if _are_classes(labels):
+        index, counts = class_index(labels, logits, axis, xp)
+        classes = cast(_along(indices(logits, axis=axis), axis, len(logits.shape), xp), index.dtype, xp)
+        target = cast(index == classes, q.z.dtype, xp)
+        if ignore_index is not None:
+            counts = counts & (labels != ignore_index)
+    else:
+        target = cast(labels, q.z.dtype, xp)
+        counts = xp.ones_like(q.m) > 0
+    if smoothing is not None:
+        target = smoothing.rest * target + smoothing.share / _count(q.z, axis, xp)
+    mass = target if weights is None else target * weights
+    live = xp.where(q.z == -math.inf, 0.0, mass)
+    log_p = log_probability(q, axis, xp)
+    slope = probabilities(q.z, axis, xp) * accurate_sum(live, axis=axis) - live
+    return _Slope(q, xp.where(counts, slope, 0.0), counts, target, xp.where(log_p == -math.inf, 0.0, -log_p))
 
 
-def _smoothed_exactly(
-    loss: Array, q: Rows, total: Array, smoothing: Any, weights: Array | None, axis: int, xp: Any
+@agnostic
+def _gradient(
+    logits: Array,
+    labels: Array,
+    result: Array,
+    g: Array,
+    /,
+    *,
+    temperature: Any,
+    label_smoothing: Any,
+    class_weights: Array | None,
+    ignore_index: Array | None,
+    axis: int,
+    xp: Any = INJECTED,
+) -> Gradients:
+    of = _slope(logits, labels, temperature, label_smoothing, class_weights, ignore_index, axis, xp)
+    found = {"logits": to_logits(of.z * g, of.q, logits, None, xp)}
+    if is_array(temperature):
+        found["temperature"] = to_temperature(of.z * g, of.q, temperature, axis, xp)
+    to_mass = xp.where(of.counts, of.surprise * g, 0.0)
+    if class_weights is not None:
+        found["class_weights"] = sum_to_row(of.target * to_mass, class_weights)
+    if not _are_classes(labels):
+        to_target = to_mass if class_weights is None else to_mass * class_weights
+        to_target = to_target if label_smoothing is None else to_target * label_smoothing.rest
+        found["labels"] = cast(to_target, labels.dtype, xp)
+    return found
+
+
+def _tangent(
+    logits: Array,
+    labels: Array,
+    result: Array,
+    /,
+    *,
+    temperature: Any,
+    label_smoothing: Any,
+    class_weights: Array | None,
+    ignore_index: Array | None,
+    axis: int,
+    tangents: Mapping[str, Array],
+    xp: Any,
 ) -> Array:
-    if smoothing is None:
-        return loss
-    terms = _surprise(q.x, q, total, xp)
-    terms = exact_sum(terms if weights is None else _weighted(terms, weights, xp), axis, xp)
-    count = xp.sum(xp.ones_like(q.x), axis=axis, keepdims=True)  # exact
-    share = smoothing.share / xp.astype(count, loss.dtype)
-    return exact_sum(xp.concat([_weighted(loss, smoothing.rest, xp), terms * share], axis=axis), axis, xp)
+    of = _slope(logits, labels, temperature, label_smoothing, class_weights, ignore_index, axis, xp)
+    terms = of.z * tangent_of_z(tangents, of.q, None, xp)
+    t_mass = 0.0
+    if class_weights is not None:
+        t_mass = of.target * tangents["class_weights"]
+    if "labels" in tangents:
+        t_target = cast(tangents["labels"], of.z.dtype, xp)
+        t_target = t_target if class_weights is None else t_target * class_weights
+        t_mass = t_mass + (t_target if label_smoothing is None else t_target * label_smoothing.rest)
+    return accurate_sum(terms + xp.where(of.counts, of.surprise * t_mass, 0.0), axis=axis)
 
 
-def _reduce_exactly(loss: Array, weight: Array, reduction: str, axis: int, xp: Any) -> Array:
-    if reduction == "none":
-        return xp.squeeze(loss, axis=axis)
+losses_of_examples_derivatives = Derivatives(_gradient, _tangent)
 
-    def total(x: Array) -> Array:
-        x = xp.reshape(x, (-1,))
-        zero = xp.sum(xp.zeros_like(x), axis=0, keepdims=True)  # there may be no examples
-        return xp.reshape(exact_sum(xp.concat([x, zero], axis=0), 0, xp), ())
 
-    return total(loss) / total(weight) if reduction == "mean" else total(loss)
+@agnostic
+@with_derivatives(losses_of_examples_derivatives)
+def losses_of_examples(
+    logits: Array,
+    labels: Array,
+    /,
+    *,
+    temperature: Any,
+    label_smoothing: Any,
+    class_weights: Array | None,
+    ignore_index: Array | None,
+    axis: int,
+    xp: Any = INJECTED,
+) -> Array:
+    """Return the loss of each example in the working precision, with `axis` kept.
+
+    Labels that are classes have an axis of size 1; class weights are of the working precision and lie along `axis`.
+    """
+    log_p = log_probability(scale(logits, temperature, axis, None, xp), axis, xp)
+    add = functools.partial(accurate_sum, axis=axis)
+    terms = _Terms(lambda: -log_p, lambda index: -entry_at(log_p, index, axis=axis), add)
+    target = labels if _are_classes(labels) else cast(labels, log_p.dtype, xp)
+    return _losses(terms, log_p, target, label_smoothing, class_weights, ignore_index, axis, xp)
 
 
 @agnostic(prepare=_prepare, arrays=("temperature", "class_weights"), run_in=with_precision(_value, rowwise=False))
@@ -301,91 +502,25 @@ def cross_entropy(
     >>> float(tempscale.cross_entropy(logits, [0, 1], temperature=2.0).round(4))
     0.9229
     """
-    log_p = log_probability(scale(logits, temperature, axis, None, xp), axis, xp)
+    working = backend_of(logits).dtype(working_dtype(logits))
     if class_weights is not None:
-        class_weights = _along(cast(class_weights, log_p.dtype, xp), axis, len(log_p.shape), xp)
-    per_label = _of_classes if backend_of(labels).dtype_name(labels) in INTEGERS else _of_probabilities
-    loss, weight = per_label(log_p, labels, label_smoothing, class_weights, ignore_index, axis, xp)
-    return _reduce(loss, weight, reduction, axis, logits.dtype, xp)
-
-
-def _along(weights: Array, axis: int, rank: int, xp: Any) -> Array:
-    """Class weights as an array of that rank, along `axis`."""
-    return xp.reshape(weights, (1,) * axis + (-1,) + (1,) * (rank - axis - 1))
-
-
-def _of_classes(
-    log_p: Array,
-    labels: Array,
-    smoothing: Any,
-    weights: Array | None,
-    ignore_index: Array | None,
-    axis: int,
-    xp: Any,
-) -> tuple[Array, Array]:
-    """Loss and weight of each example, for labels that are classes."""
-    labels = xp.expand_dims(labels, axis=axis)
-    index, valid = class_index(labels, log_p, axis, xp)
-    loss = -entry_at(log_p, index, axis=axis)
-    weight = xp.ones_like(loss)
-    if weights is not None:
-        weight = entry_at(weights * xp.ones_like(log_p), index, axis=axis)
-        loss = _weighted(loss, weight, xp)
-    loss = xp.where(valid, _smoothed(loss, log_p, smoothing, weights, axis, xp), math.nan)
-    return _without_ignored(loss, weight, labels, ignore_index, xp)
-
-
-def _without_ignored(
-    loss: Array, weight: Array, labels: Array, ignore_index: Array | None, xp: Any
-) -> tuple[Array, Array]:
-    if ignore_index is None:
-        return loss, weight
-    ignored = labels == ignore_index
-    return xp.where(ignored, 0.0, loss), xp.where(ignored, 0.0, weight)
-
-
-def _of_probabilities(
-    log_p: Array,
-    labels: Array,
-    smoothing: Any,
-    weights: Array | None,
-    ignore_index: Array | None,
-    axis: int,
-    xp: Any,
-) -> tuple[Array, Array]:
-    """Loss and weight of each example, for labels that are probabilities."""
-    target = cast(labels, log_p.dtype, xp)
-    if weights is not None:
-        target = target * weights
-    loss = accurate_sum(_weighted(-log_p, target, xp), axis=axis)
-    return _smoothed(loss, log_p, smoothing, weights, axis, xp), accurate_sum(target, axis=axis)
-
-
-def _smoothed(loss: Array, log_p: Array, smoothing: Any, weights: Array | None, axis: int, xp: Any) -> Array:
-    """The loss under the target (1 - s) t + s / n: every class has a share of the mass."""
-    if smoothing is None:
-        return loss
-    terms = -log_p if weights is None else _weighted(-log_p, weights, xp)
-    count = accurate_sum(xp.ones_like(log_p), axis=axis)
-    return _weighted(loss, smoothing.rest, xp) + accurate_sum(terms, axis=axis) * (smoothing.share / count)
-
-
-def _weighted(loss: Array, weight: Any, xp: Any) -> Array:
-    """`weight * loss`, where a weight of 0 makes even an infinite loss 0."""
-    infinite = loss == math.inf
-    # kept out of the product, whose derivative with respect to the weight would be infinite, or 0 times that
-    product = weight * xp.where(infinite, 0.0, loss)
-    mass = weight * cast(infinite, loss.dtype, xp)  # an array, whose comparisons torch.jit.trace records
-    return xp.where(mass > 0, math.inf, xp.where(mass < 0, -math.inf, product))
-
-
-def _reduce(loss: Array, weight: Array, reduction: str, axis: int, dtype: Any, xp: Any) -> Array:
-    if reduction == "none":
-        return cast(xp.squeeze(loss, axis=axis), dtype, xp)
-    total = accurate_sum(xp.reshape(loss, (-1,)), axis=0)
+        class_weights = _along(cast(class_weights, working, xp), axis, len(logits.shape), xp)
+    labels = xp.expand_dims(labels, axis=axis) if _are_classes(labels) else labels
+    loss = losses_of_examples(
+        logits,
+        labels,
+        temperature=temperature,
+        label_smoothing=label_smoothing,
+        class_weights=class_weights,
+        ignore_index=ignore_index,
+        axis=axis,
+    )
+    weight = None
     if reduction == "mean":
-        total = total / accurate_sum(xp.reshape(weight, (-1,)), axis=0)
-    return cast(xp.reshape(total, ()), dtype, xp)
+        add = functools.partial(accurate_sum, axis=axis)
+        weight = _weights(logits, labels, class_weights, ignore_index, add, working, axis, xp)
+    found = _reduce(loss, weight, reduction, axis, functools.partial(accurate_sum, axis=0), xp)
+    return cast(found, logits.dtype, xp)
 
 
 @cross_entropy.specified_by(

@@ -9,11 +9,12 @@ from tempscale._core.operation import INJECTED, agnostic
 from tempscale._reference import partition, wide
 from tempscale.backend import Array
 from tempscale.contracts import Contract
+from tempscale.kernels.derivatives import Slope, derivatives_of, slope_of_rows, with_derivatives
 from tempscale.kernels.exact.arithmetic import log1p, power_of_two, whole_sum
 from tempscale.kernels.exact.rows import others_of, prepared
 from tempscale.kernels.precision import Precision, limit, of_rows, with_precision
 from tempscale.kernels.reductions import accurate_sum
-from tempscale.kernels.temperature import exponential, log_probability, scale
+from tempscale.kernels.temperature import Scaled, exponential, log_probability, scale
 from tempscale.probability._logsumexp import prepare_reduction, reduced
 from tempscale.probability._quantities import LOG_LEGEND
 
@@ -35,7 +36,23 @@ def entropy_value(x: Array, temperature: Any, *, axis: int, xp: Any) -> Array:
     return xp.where(q.valid, log1p(others.total, xp) + mean, math.nan)
 
 
+def _terms(q: Scaled, axis: int, xp: Any) -> tuple[Array, Array]:
+    """Return the probabilities, and -log p where there is one."""
+    log_p = log_probability(q, axis, xp)
+    return exponential(log_p), xp.where(log_p == -math.inf, 0.0, -log_p)
+
+
+def _slope(q: Scaled, result: Array, axis: int, xp: Any) -> Slope:
+    """Of dz it makes sum(p * (-log p - H) * dz)."""
+    p, surprise = _terms(q, axis, xp)
+    return slope_of_rows(p * (surprise - accurate_sum(p * surprise, axis=axis)), axis)
+
+
+entropy_derivatives = derivatives_of(_slope)
+
+
 @agnostic(prepare=prepare_reduction, arrays=("temperature", "where"), run_in=with_precision(entropy_value))
+@with_derivatives(entropy_derivatives)
 def entropy(
     logits: Array,
     /,
@@ -81,9 +98,8 @@ def entropy(
     >>> bool(abs(tempscale.entropy([0.0] * 8) - math.log(8)) < 1e-15)
     True
     """
-    log_p = log_probability(scale(logits, temperature, axis, where, xp), axis, xp)
-    surprise = xp.where(log_p == -math.inf, 0.0, -log_p)
-    total = accurate_sum(exponential(log_p) * surprise, axis=axis)
+    p, surprise = _terms(scale(logits, temperature, axis, where, xp), axis, xp)
+    total = accurate_sum(p * surprise, axis=axis)
     return reduced(total, logits, axis, keepdims, xp)
 
 

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tempscale._core.arguments import as_axis, as_flag, as_float, as_mask, as_temperature, common_float, same_shape
 from tempscale._core.checks import check_logits, checking
+from tempscale._core.dtypes import is_array
 from tempscale._core.operation import INJECTED, agnostic
 from tempscale._reference import partition, wide
 from tempscale.backend import Array, Backend
 from tempscale.contracts import Contract
+from tempscale.kernels.derivatives import (
+    Derivatives,
+    Gradients,
+    tangent_of_z,
+    to_logits,
+    to_temperature,
+    with_axis,
+    with_derivatives,
+)
 from tempscale.kernels.reductions import accurate_sum
-from tempscale.kernels.temperature import exponential, log_probability, scale
+from tempscale.kernels.temperature import Scaled, exponential, log_probability, scale
 from tempscale.probability._logsumexp import reduced
 
 
@@ -50,7 +61,93 @@ def _prepare_kl(
     return (p, q), {**options, "keepdims": as_flag(keepdims, "keepdims")}
 
 
+class _Two(NamedTuple):
+    """Two distributions, and what their divergence is the sum of."""
+
+    p: Scaled
+    q: Scaled
+    log_p: Array
+    log_q: Array
+    ratio: Array
+    """log p - log q; 0 where one of them is masked."""
+    impossible: Array
+    """Where only q is masked."""
+
+
+def _two(
+    p_logits: Array, q_logits: Array, temperature: Any, q_temperature: Any, axis: int, where: Array | None, xp: Any
+) -> _Two:
+    p, q = scale(p_logits, temperature, axis, where, xp), scale(q_logits, q_temperature, axis, where, xp)
+    log_p, log_q = log_probability(p, axis, xp), log_probability(q, axis, xp)
+    no_p, no_q = log_p == -math.inf, log_q == -math.inf
+    ratio = xp.where(no_p | no_q, 0.0, log_p) - xp.where(no_p | no_q, 0.0, log_q)
+    return _Two(p, q, log_p, log_q, ratio, no_q & (log_p > -math.inf))
+
+
+def _slopes(two: _Two, axis: int, xp: Any) -> tuple[Array, Array]:
+    """Return the gradients with respect to z of p and of q; what is impossible is a constant."""
+    p, q = exponential(two.log_p), exponential(two.log_q)
+    possible = xp.where(two.impossible, 0.0, p)
+    terms = possible * (two.ratio + 1.0)
+    return terms - p * accurate_sum(terms, axis=axis), q * accurate_sum(possible, axis=axis) - possible
+
+
+@agnostic
+def _gradient(
+    p_logits: Array,
+    q_logits: Array,
+    result: Array,
+    g: Array,
+    /,
+    *,
+    temperature: Any,
+    q_temperature: Any,
+    axis: int,
+    where: Array | None,
+    keepdims: bool,
+    xp: Any = INJECTED,
+) -> Gradients:
+    two = _two(p_logits, q_logits, temperature, q_temperature, axis, where, xp)
+    g = with_axis(g, two.p, axis, keepdims, xp)
+    to_p, to_q = [slope * g for slope in _slopes(two, axis, xp)]
+    found = {
+        "p_logits": to_logits(to_p, two.p, p_logits, where, xp),
+        "q_logits": to_logits(to_q, two.q, q_logits, where, xp),
+    }
+    if is_array(temperature):
+        found["temperature"] = to_temperature(to_p, two.p, temperature, axis, xp)
+    if is_array(q_temperature):
+        found["q_temperature"] = to_temperature(to_q, two.q, q_temperature, axis, xp)
+    return found
+
+
+def _tangent(
+    p_logits: Array,
+    q_logits: Array,
+    result: Array,
+    /,
+    *,
+    temperature: Any,
+    q_temperature: Any,
+    axis: int,
+    where: Array | None,
+    keepdims: bool,
+    tangents: Mapping[str, Array],
+    xp: Any,
+) -> Array:
+    two = _two(p_logits, q_logits, temperature, q_temperature, axis, where, xp)
+    along_p, along_q = _slopes(two, axis, xp)
+    of_p = {"logits": tangents["p_logits"], "temperature": tangents.get("temperature")}
+    of_q = {"logits": tangents["q_logits"], "temperature": tangents.get("q_temperature")}
+    terms = along_p * tangent_of_z(of_p, two.p, where, xp) + along_q * tangent_of_z(of_q, two.q, where, xp)
+    return reduced(accurate_sum(terms, axis=axis), p_logits, axis, keepdims, xp)
+
+
+kl_divergence_derivatives = Derivatives(_gradient, _tangent)
+
+
 @agnostic(prepare=_prepare_kl, arrays=("temperature", "q_temperature", "where"))
+@with_derivatives(kl_divergence_derivatives)
 def kl_divergence(
     p_logits: Array,
     q_logits: Array,
@@ -125,11 +222,8 @@ def kl_divergence(
     >>> float(tempscale.kl_divergence([0.0, 0.0], [0.0, float("-inf")]))
     inf
     """
-    log_p = log_probability(scale(p_logits, temperature, axis, where, xp), axis, xp)
-    log_q = log_probability(scale(q_logits, q_temperature, axis, where, xp), axis, xp)
-    no_p, no_q = log_p == -math.inf, log_q == -math.inf
-    ratio = xp.where(no_p | no_q, 0.0, log_p) - xp.where(no_p | no_q, 0.0, log_q)
-    terms = xp.where(no_q & (log_p > -math.inf), math.inf, exponential(log_p) * ratio)
+    two = _two(p_logits, q_logits, temperature, q_temperature, axis, where, xp)
+    terms = xp.where(two.impossible, math.inf, exponential(two.log_p) * two.ratio)
     return reduced(accurate_sum(terms, axis=axis), p_logits, axis, keepdims, xp)
 
 

@@ -19,8 +19,7 @@ from tempscale.kernels.exact.arithmetic import flushed, narrow
 from tempscale.kernels.exact.rows import log_of_total, log_probabilities, prepared
 from tempscale.kernels.indexing import class_index, entry_at
 from tempscale.kernels.precision import Precision, in_blocks, limit, with_precision
-from tempscale.kernels.temperature import log_probability, scale
-from tempscale.probability._log_softmax import LOG_SOFTMAX_GRADIENTS, log_softmax_reference
+from tempscale.probability._log_softmax import LOG_SOFTMAX_GRADIENTS, log_softmax_reference, wide_log_softmax
 from tempscale.probability._quantities import LOG_LEGEND
 
 
@@ -121,7 +120,7 @@ def log_prob(
     array([-0.2601, -0.0016])
     """
     axis = len(logits.shape) - 1
-    log_p = log_probability(scale(logits, temperature, axis, where, xp), axis, xp)
+    log_p = wide_log_softmax(logits, temperature=temperature, axis=axis, where=where, xp=xp)
     index, valid = class_index(_one_more_axis(tokens, logits, xp), log_p, axis, xp)
     found = cast(xp.where(valid, entry_at(log_p, index, axis=axis), math.nan), logits.dtype, xp)
     return found if len(tokens.shape) == len(logits.shape) else xp.squeeze(found, axis=axis)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,11 @@ from tempscale._core.operation import INJECTED, agnostic
 from tempscale._reference import partition, wide
 from tempscale.backend import Array
 from tempscale.contracts import Contract
+from tempscale.kernels.derivatives import Slope, derivatives_of, with_derivatives
 from tempscale.kernels.exact.rows import log_of_total, log_probabilities, prepared
 from tempscale.kernels.precision import Precision, limit, of_rows, with_precision
-from tempscale.kernels.temperature import log_probability, scale
+from tempscale.kernels.reductions import accurate_sum
+from tempscale.kernels.temperature import Scaled, log_probability, probabilities, scale
 from tempscale.probability._quantities import LOG_ERROR, LOG_LEGEND
 
 
@@ -25,7 +28,32 @@ def log_softmax_value(x: Array, temperature: Any, *, axis: int, xp: Any) -> Arra
     return log_probabilities(q.x, q.m, q.rate.value, log_of_total(q, axis, xp))
 
 
+def _slope(q: Scaled, result: Array, axis: int, xp: Any) -> Slope:
+    """Of dz it makes dz - sum(p * dz); nothing reaches or leaves a masked entry."""
+    p = probabilities(q.z, axis, xp)  # more accurate than exp of the result
+    masked = q.z == -math.inf
+
+    def backward(g: Array) -> Array:
+        g = xp.where(masked, 0.0, g)
+        return g - p * accurate_sum(g, axis=axis)
+
+    def forward(t: Array) -> Array:
+        return xp.where(masked, 0.0, t - accurate_sum(p * t, axis=axis))
+
+    return Slope(backward, forward)
+
+
+log_softmax_derivatives = derivatives_of(_slope)
+
+
+@with_derivatives(log_softmax_derivatives)
+def wide_log_softmax(logits: Array, /, *, temperature: Any, axis: int, where: Array | None, xp: Any) -> Array:
+    """Log-probabilities in the working precision."""
+    return log_probability(scale(logits, temperature, axis, where, xp), axis, xp)
+
+
 @agnostic(prepare=prepare_logits, arrays=("temperature", "where"), run_in=with_precision(log_softmax_value))
+@with_derivatives(log_softmax_derivatives)
 def log_softmax(
     logits: Array,
     /,

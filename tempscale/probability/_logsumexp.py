@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from tempscale._core.arguments import as_flag, prepare_logits
-from tempscale._core.dtypes import cast, working_dtype
+from tempscale._core.dtypes import cast, is_array, working_dtype
 from tempscale._core.operation import INJECTED, agnostic
 from tempscale._reference import partition, wide
 from tempscale.arrays import stop_gradient
 from tempscale.backend import Array, Backend
 from tempscale.contracts import Contract
+from tempscale.kernels.derivatives import (
+    Derivatives,
+    Gradients,
+    rate,
+    tangent_of_rate,
+    tangent_of_z,
+    to_logits,
+    to_temperature,
+    with_axis,
+    with_derivatives,
+)
 from tempscale.kernels.exact.rows import log_of_total, prepared, selected
 from tempscale.kernels.precision import Precision, limit, of_rows, with_precision
-from tempscale.kernels.reductions import row_max_or_nan
-from tempscale.kernels.temperature import log_total, offset, scale, widen
+from tempscale.kernels.reductions import accurate_sum, row_max_or_nan
+from tempscale.kernels.temperature import Scaled, log_total, offset, probabilities, scale, widen
 from tempscale.probability._quantities import LOG_LEGEND
 
 
@@ -49,7 +61,73 @@ def reduced(row: Array, logits: Array, axis: int, keepdims: bool, xp: Any) -> Ar
     return cast(row if keepdims else xp.squeeze(row, axis=axis), logits.dtype, xp)
 
 
+class _Rows(NamedTuple):
+    scaled: Scaled
+    """With zeros in place of a row whose maximum is infinite: derivatives would be NaN, and reach a shared T."""
+    m: Array
+    infinite: Array
+    """Where the maximum is infinite, which is the result then."""
+
+
+def _rows(logits: Array, temperature: Any, axis: int, where: Array | None, xp: Any) -> _Rows:
+    x = widen(logits, where, xp)
+    m = stop_gradient(row_max_or_nan(x, axis=axis))
+    infinite = (m == math.inf) | (m == -math.inf)
+    return _Rows(scale(xp.where(infinite, 0.0, x), temperature, axis, None, xp), m, infinite)
+
+
+def _slope(rows: _Rows, axis: int, xp: Any) -> tuple[Array, Array]:
+    """Return dlogsumexp / dz, the probabilities, and dlogsumexp / dlog(1/T) but for what goes through z, m / T."""
+    p, q = probabilities(rows.scaled.z, axis, xp), rows.scaled
+    return xp.where(rows.infinite & (p == p), 0.0, p), q.m * rate(q, xp)
+
+
+@agnostic
+def _gradient(
+    logits: Array,
+    result: Array,
+    g: Array,
+    /,
+    *,
+    temperature: Any,
+    axis: int,
+    where: Array | None,
+    keepdims: bool,
+    xp: Any = INJECTED,
+) -> Gradients:
+    rows = _rows(logits, temperature, axis, where, xp)
+    p, shift = _slope(rows, axis, xp)
+    g = with_axis(g, rows.scaled, axis, keepdims, xp)
+    found = {"logits": to_logits(p * g, rows.scaled, logits, where, xp)}
+    if is_array(temperature):
+        found["temperature"] = to_temperature(p * g, rows.scaled, temperature, axis, xp, more=shift * g)
+    return found
+
+
+def _tangent(
+    logits: Array,
+    result: Array,
+    /,
+    *,
+    temperature: Any,
+    axis: int,
+    where: Array | None,
+    keepdims: bool,
+    tangents: Mapping[str, Array],
+    xp: Any,
+) -> Array:
+    rows = _rows(logits, temperature, axis, where, xp)
+    p, shift = _slope(rows, axis, xp)
+    t = accurate_sum(p * tangent_of_z(tangents, rows.scaled, where, xp), axis=axis)
+    faster = tangent_of_rate(tangents, rows.scaled, xp)
+    return reduced(t if faster is None else t + faster * shift, logits, axis, keepdims, xp)
+
+
+logsumexp_derivatives = Derivatives(_gradient, _tangent)
+
+
 @agnostic(prepare=prepare_reduction, arrays=("temperature", "where"), run_in=with_precision(logsumexp_value))
+@with_derivatives(logsumexp_derivatives)
 def logsumexp(
     logits: Array,
     /,
@@ -97,12 +175,7 @@ def logsumexp(
     >>> float(tempscale.logsumexp([1000.0, 1000.0], temperature=2.0).round(4))
     500.6931
     """
-    x = widen(logits, where, xp)
-    # where the maximum is infinite it is the result
-    m = stop_gradient(row_max_or_nan(x, axis=axis))
-    infinite = (m == math.inf) | (m == -math.inf)
-    # zeros in place of such a row: its derivatives would be NaN, and reach a temperature that all rows share
-    scaled = scale(xp.where(infinite, 0.0, x), temperature, axis, None, xp)
+    scaled, m, infinite = _rows(logits, temperature, axis, where, xp)
     total = offset(scaled, working_dtype(logits), xp) + log_total(scaled.z, axis, xp)
     total = xp.where(infinite & (total == total), m, total)
     return reduced(total, logits, axis, keepdims, xp)

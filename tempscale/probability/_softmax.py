@@ -11,11 +11,12 @@ from tempscale._core.operation import INJECTED, agnostic
 from tempscale._reference import partition, wide
 from tempscale.backend import Array
 from tempscale.contracts import Contract
+from tempscale.kernels.derivatives import Slope, derivatives_of, with_derivatives
 from tempscale.kernels.exact.arithmetic import LOG2_E, exponentials, whole_sum
 from tempscale.kernels.exact.rows import LOWEST, prepared
 from tempscale.kernels.precision import Precision, limit, of_rows, with_precision
-from tempscale.kernels.reductions import accurate_sum, times_row
-from tempscale.kernels.temperature import exponential, scale
+from tempscale.kernels.reductions import accurate_sum
+from tempscale.kernels.temperature import Scaled, probabilities, scale
 from tempscale.probability._quantities import GRADIENT_LEGEND, LEGEND
 
 
@@ -28,7 +29,21 @@ def softmax_value(x: Array, temperature: Any, *, axis: int, xp: Any) -> Array:
     return e * xp.where(q.valid, 1.0 / xp.where(q.valid, total, 1.0), math.nan)
 
 
+def _slope(q: Scaled, result: Array, axis: int, xp: Any) -> Slope:
+    """Of dz it makes p * (dz - sum(p * dz)), which is its own transpose."""
+    p = result if result.dtype == q.z.dtype else probabilities(q.z, axis, xp)
+
+    def across(v: Array) -> Array:
+        return p * (v - accurate_sum(p * v, axis=axis))
+
+    return Slope(across, across)
+
+
+softmax_derivatives = derivatives_of(_slope)
+
+
 @agnostic(prepare=prepare_logits, arrays=("temperature", "where"), run_in=with_precision(softmax_value))
+@with_derivatives(softmax_derivatives)
 def softmax(
     logits: Array,
     /,
@@ -92,9 +107,7 @@ def softmax(
     >>> tempscale.softmax([1.0, 2.0, 3.0], temperature=0.5).round(3)
     array([0.016, 0.117, 0.867])
     """
-    e = exponential(scale(logits, temperature, axis, where, xp).z)
-    p = times_row(e, 1.0 / accurate_sum(e, axis=axis))
-    return cast(p, logits.dtype, xp)
+    return cast(probabilities(scale(logits, temperature, axis, where, xp).z, axis, xp), logits.dtype, xp)
 
 
 @softmax.specified_by(

@@ -10,13 +10,31 @@ from tempscale._core.arguments import prepare_logits
 from tempscale._core.dtypes import cast
 from tempscale._core.operation import INJECTED, agnostic
 from tempscale._reference import partition, wide
+from tempscale.arrays import stop_gradient
 from tempscale.backend import Array
 from tempscale.contracts import Contract
+from tempscale.kernels.derivatives import Slope, derivatives_of, with_derivatives
 from tempscale.kernels.reductions import accurate_sum, minus_row
-from tempscale.kernels.temperature import scale
+from tempscale.kernels.temperature import Scaled, scale
+
+
+def _slope(q: Scaled, result: Array, axis: int, xp: Any) -> Slope:
+    """Of dz it makes dz less the mean of dz, both in the support, which is its own transpose."""
+    p = stop_gradient(_projected(q.z, axis, xp) if result.dtype != q.z.dtype else result)
+    support = cast(p > 0, p.dtype, xp) + 0.0 * p  # NaN in a row that is
+    size = accurate_sum(support, axis=axis)
+
+    def across(v: Array) -> Array:
+        return support * (v - accurate_sum(support * v, axis=axis) / size)
+
+    return Slope(across, across)
+
+
+sparsemax_derivatives = derivatives_of(_slope)
 
 
 @agnostic(prepare=prepare_logits, arrays=("temperature", "where"))
+@with_derivatives(sparsemax_derivatives)
 def sparsemax(
     logits: Array,
     /,
@@ -60,7 +78,10 @@ def sparsemax(
     >>> tempscale.sparsemax([1.0, 0.5, -1.0])
     array([0.75, 0.25, 0.  ])
     """
-    z = scale(logits, temperature, axis, where, xp).z
+    return cast(_projected(scale(logits, temperature, axis, where, xp).z, axis, xp), logits.dtype, xp)
+
+
+def _projected(z: Array, axis: int, xp: Any) -> Array:
     # An entry 1 or more below the maximum has no mass. Clipped there it cannot change tau, and is finite.
     near = xp.where(z <= -1.0, -1.0, z)
     ordered = -xp.sort(-near, axis=axis)
@@ -71,7 +92,7 @@ def sparsemax(
     tau = _threshold(near, near > threshold, axis, xp)
     # With a NaN anywhere in the row, tau is NaN, compares as False, and so reaches every entry.
     tau = tau + 0.0 * accurate_sum(near, axis=axis)
-    return cast(xp.where(near <= tau, 0.0, minus_row(near, tau)), logits.dtype, xp)
+    return xp.where(near <= tau, 0.0, minus_row(near, tau))
 
 
 def _threshold(values: Array, inside: Array, axis: int, xp: Any) -> Array:

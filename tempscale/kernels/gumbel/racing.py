@@ -15,7 +15,7 @@ from tempscale.backend import Array
 from tempscale.kernels.gumbel.factors import AT_ZERO, factor, scaled
 from tempscale.kernels.gumbel.tables import BLOCK, GROUPS, NOBODY, ONE
 from tempscale.kernels.gumbel.words import group_words, log2_of, noise, signed_words, slot_words, subkeys
-from tempscale.kernels.indexing import entry_at
+from tempscale.kernels.indexing import entry_at, indices
 
 
 @agnostic
@@ -35,12 +35,6 @@ def grouped(x: Array, /, *, xp: Any = INJECTED) -> tuple[Array, ...]:
         last = xp.concat([x[:, full * GROUPS :], missing], axis=1)
         parts.append(cast(last[:, None, :], float32, xp))
     return tuple(parts)
-
-
-@agnostic
-def indices(x: Array, /, *, axis: int, xp: Any = INJECTED) -> Array:
-    """Return 0, 1, ... as int32, as many as there are entries along an axis."""
-    return xp.arange(x.shape[axis], dtype=backend_of(x).dtype("int32"))
 
 
 @agnostic

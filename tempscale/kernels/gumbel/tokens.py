@@ -10,6 +10,7 @@ from tempscale._core.operation import INJECTED, agnostic
 from tempscale.backend import Array
 from tempscale.kernels import gumbel
 from tempscale.kernels.gumbel import top_k
+from tempscale.kernels.indexing import indices
 
 
 @agnostic
@@ -35,7 +36,7 @@ def tokens_of_batch(
         temperature = gumbel.flat_rows(xp.where(x[..., :1] == 0, temperature, temperature))
     rows = gumbel.flat_rows(x)
     has_row_keys = len(key.shape) > 1
-    number = gumbel.indices(rows, axis=0)
+    number = indices(rows, axis=0)
     draw = gumbel.tokens_of_rows if replacement else top_k.distinct_tokens_of_rows
     tokens = draw(
         rows,

@@ -16,9 +16,9 @@ from tempscale._core.dtypes import cast
 from tempscale._core.operation import INJECTED, agnostic
 from tempscale.backend import Array
 from tempscale.kernels.gumbel.factors import AT_ZERO, factor, products
-from tempscale.kernels.gumbel.racing import at_finite, indices, no_token
+from tempscale.kernels.gumbel.racing import at_finite, no_token
 from tempscale.kernels.gumbel.words import noise, signed_words, threefry
-from tempscale.kernels.indexing import entry_at
+from tempscale.kernels.indexing import entry_at, indices
 
 DRAW = -1
 """Number of the draw in the counter of the subkey: one that `sample` does not have."""

@@ -16,6 +16,7 @@ from tempscale.backend import Array
 from tempscale.kernels import gumbel
 from tempscale.kernels.gumbel import top_k
 from tempscale.kernels.gumbel.tokens import tokens_of_batch
+from tempscale.kernels.indexing import indices
 from tempscale.kernels.temperature import Reciprocal
 from tempscale_backends.tensorflow import namespace
 from tempscale_backends.tensorflow.namespace._arguments import size_of, sizes
@@ -52,7 +53,7 @@ def _rotated(x: Array, *, places: int) -> Array:
 # Shapes that may not be known yet
 
 
-@gumbel.indices.native("tensorflow")
+@indices.native("tensorflow")
 def _indices(x: Array, *, axis: int) -> Array:
     return tf.range(tf.shape(x)[axis])
 

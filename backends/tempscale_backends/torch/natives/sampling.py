@@ -17,6 +17,7 @@ from tempscale.backend import Array
 from tempscale.kernels import gumbel
 from tempscale.kernels.gumbel import top_k
 from tempscale.kernels.gumbel.tokens import tokens_of_batch
+from tempscale.kernels.indexing import indices
 from tempscale_backends.torch import inductor
 from tempscale_backends.torch.natives.probability import is_plain, viewed
 from tempscale_backends.torch.natives.random import threefry_words
@@ -35,7 +36,7 @@ def _float_bits(m: Array) -> Array:
     return viewed(m.to(torch.float32), torch.int32)
 
 
-@gumbel.indices.native("torch")
+@indices.native("torch")
 def _indices(x: Array, *, axis: int) -> Array:
     return torch.arange(x.shape[axis], dtype=torch.int32, device=x.device)
 
