@@ -11,7 +11,7 @@ import torch
 
 from tempscale.backend import Array
 from tempscale.kernels import Operation, exact, precision
-from tempscale_backends.torch.natives.probability import is_differentiated, is_jit_traced, viewed
+from tempscale_backends.torch.tensors import is_differentiated, is_jit_traced, viewed
 
 
 @precision.differentiable.native("torch")

@@ -1,22 +1,22 @@
 """Natives for PyTorch.
 
-Sums that do not depend on how the compiler orders them; softmax and log_softmax in place, by blocks of rows, where
-nothing is differentiated.
+Sums that do not depend on how the compiler orders them; softmax and log_softmax in place, by blocks of rows; gradients
+of all functions of logits by blocks.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
 
 import array_api_compat.torch as xp
 import torch
-from torch.autograd import forward_ad
 
-from tempscale import log_softmax, softmax
+from tempscale import entropy, kl_divergence, log_softmax, logsumexp, softmax, sparsemax
 from tempscale.backend import Array
-from tempscale.kernels import LARGEST, SMALLEST_NORMAL, Operation
+from tempscale.kernels import Operation
 from tempscale.kernels.indexing import entry_at
 from tempscale.kernels.reductions import (
     accurate_sum,
@@ -26,16 +26,24 @@ from tempscale.kernels.reductions import (
     times_row,
     times_row_accurately,
 )
-from tempscale.kernels.temperature import is_limit, reciprocal
+from tempscale.kernels.temperature import is_limit
+from tempscale_backends.torch.rows import (
+    BLOCK,
+    HALF,
+    Block,
+    Kernel,
+    Named,
+    eager,
+    exp,
+    in_place,
+    of_body,
+    of_rule,
+    scaled,
+)
+from tempscale_backends.torch.tensors import is_differentiated
 
-BLOCK = 2**20
-"""Entries that are worked on at a time."""
-
-SMALL = 1024
+SMALL = 2048
 """Entries of an array for which the number of calls decides how long it takes."""
-
-HALF = (torch.float16, torch.bfloat16)
-LOG2_E = math.log2(math.e)
 
 
 @entry_at.native("torch")
@@ -66,76 +74,37 @@ def _minus_row(x: Array, row: Array) -> Array:
     return minus_row_accurately(x, row) if row.requires_grad else x - row
 
 
-def viewed(x: Array, dtype: torch.dtype) -> Array:
-    """Take the bits of `x` for another dtype."""
-    return torch.view_copy(x, dtype=dtype) if is_jit_traced() else x.view(dtype)
-
-
-def is_jit_traced() -> bool:
-    """Whether `torch.jit.trace` looks on, which cannot record a view of the bits of a tensor, but a copy of them."""
-    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
-
-
-def is_plain(*tensors: Array) -> bool:
-    """Whether nothing looks on that has to see an operator: not a compiler, a mode, a transform or a subclass."""
-    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state():
-        return False
-    return all(type(x) is torch.Tensor and not torch._C._functorch.is_functorch_wrapped_tensor(x) for x in tensors)
-
-
-def is_differentiated(*values: Any) -> bool:
-    """Whether a derivative may be asked for, in either mode, or a transform looks at the tensors."""
-    for x in values:
-        if not isinstance(x, torch.Tensor):
-            continue
-        if (x.requires_grad and torch.is_grad_enabled()) or torch._C._functorch.is_functorch_wrapped_tensor(x):
-            return True
-        if forward_ad._current_level >= 0 and forward_ad.unpack_dual(x).tangent is not None:  # type: ignore[no-untyped-call]
-            return True
-    return False
-
-
-Factors = tuple[Any, ...]
-"""Numbers, or one per row, that make z = (x - max) / T of a difference when they are multiplied in turn."""
-
-
-def _factors(temperature: Any, working: str, unit: float = 1.0) -> Factors:
-    """Return what makes z * unit of x - max. For an array T the limits are products, not selections."""
-    if not isinstance(temperature, torch.Tensor):
-        return (unit / temperature,)
-    # in float64, so that the unit costs no rounding; halved, so that it does not overflow
-    c = reciprocal(temperature, working, xp)
-    exact = c if unit == 1.0 else reciprocal(temperature, "float64", xp) * (0.5 * unit)
-    # A second factor takes the clamped 1/T to the limit: differences overflow to -inf at T = 0, vanish at T = inf.
-    limit = (c >= LARGEST[working]) | (c <= SMALLEST_NORMAL[working])
-    return torch.where(limit, c, exact.to(c.dtype)), torch.where(limit, c, 1.0 if unit == 1.0 else 2.0)
-
-
-def _times(x: Array, factors: Factors, out: Array | None = None) -> Array:
-    x = torch.mul(x, factors[0], out=out)
-    return x if len(factors) == 1 else x.mul_(factors[1])
-
-
 def _eager(
-    operation: Operation[..., Any], small: Callable[..., Array] | None = None
+    operation: Operation[..., Any],
+    to_z: Callable[[Named, Block], Array],
+    small: Callable[..., Array],
+    *,
+    keeps_result: bool = False,
 ) -> Callable[[Callable[..., Array]], Callable[..., Array]]:
-    """Register the native for eager calls without derivatives, by blocks of rows; the body serves all others."""
+    """Register the native for eager calls, by blocks of rows; the body serves all others."""
+    rule = operation.body.derivatives.gradient  # type: ignore[attr-defined]
 
     def register(run: Callable[..., Array]) -> Callable[..., Array]:
         def native(logits: Array, *, temperature: Any, axis: int, where: Array | None) -> Array:
-            if torch.compiler.is_compiling() or is_limit(temperature) or is_differentiated(logits, temperature):
-                return operation.body(logits, temperature=temperature, axis=axis, where=where, xp=xp)
+            body = functools.partial(operation.body, temperature=temperature, axis=axis, where=where, xp=xp)
+            if torch.compiler.is_compiling() or is_limit(temperature):
+                return body(logits)
+            if is_differentiated(logits, temperature):
+                named = {"logits": logits, "temperature": temperature, "axis": axis, "where": where}
+                return eager(kernel, named, lambda: body(logits))
             dtype = logits.dtype
             if logits.numel() > BLOCK and axis == logits.ndim - 1:
                 return _by_blocks(run, logits, temperature, where)
             if where is not None:
                 logits = torch.where(where, logits, -math.inf)
-            if small and logits.numel() <= SMALL and isinstance(temperature, float) and logits.is_cpu:
+            if is_small(logits, temperature):
                 return small(logits, temperature, axis)
             # `widen` and `cast` without their look-ups, which would take a third of the time of a small call
             result = run(logits.float() if dtype in HALF else logits, temperature, axis, None, None)
             return result if result.dtype == dtype else result.to(dtype)
 
+        gradient = in_place(to_z, ("logits",), rule)
+        kernel = Kernel(("logits",), lambda named: (native(**named), ()), gradient, rule, keeps_result)
         operation.native("torch")(native)
         return run
 
@@ -173,6 +142,11 @@ def _by_blocks(run: Callable[..., Array], logits: Array, temperature: Any, where
 # new memory.
 
 
+def is_small(logits: Array, temperature: Any) -> bool:
+    """Whether float64 is as fast as any other way, and wide enough: x / T cannot overflow there."""
+    return logits.numel() <= SMALL and logits.is_cpu and isinstance(temperature, float) and temperature > 1e-200
+
+
 def _small_softmax(x: Array, temperature: float, axis: int) -> Array:
     """In float64, where logits need no care: x / T errs by at most 2^-53 |x| / T, and two x differ by 2^-24 |x|."""
     if x.dtype == torch.float64:
@@ -180,30 +154,61 @@ def _small_softmax(x: Array, temperature: float, axis: int) -> Array:
     return torch.softmax(x.double().mul_(1.0 / temperature), axis).to(x.dtype)
 
 
-@_eager(softmax, small=_small_softmax)
+def _small_log_softmax(x: Array, temperature: float, axis: int) -> Array:
+    if x.dtype == torch.float64:
+        return _log_softmax(x, temperature, axis, None, None)
+    return torch.log_softmax(x.double().mul_(1.0 / temperature), axis).to(x.dtype)
+
+
+def _softmax_to_z(named: Named, block: Block) -> Array:
+    p = block.result
+    if p is None:
+        p = _softmax(block.x, block.temperature, 1, block.out, block.spare)
+    mean = torch.mul(p, block.g, out=block.spare).sum(1, keepdim=True)
+    return torch.mul(torch.sub(block.g, mean, out=block.spare), p, out=block.out)
+
+
+def _log_softmax_to_z(named: Named, block: Block) -> Array:
+    g = block.g
+    if not block.x.is_cpu or block.x.amin() == -math.inf:  # to look is faster than to select
+        g = torch.where(block.x == -math.inf, 0.0, g)
+    p = _softmax(block.x, block.temperature, 1, block.out, block.spare)
+    return torch.addcmul(g, p, g.sum(1, keepdim=True), value=-1.0, out=p)
+
+
+@_eager(softmax, _softmax_to_z, _small_softmax, keeps_result=True)
 def _softmax(x: Array, temperature: Any, axis: int, out: Array | None, spare: Array | None) -> Array:
     z = torch.sub(x, torch.amax(x, axis, keepdim=True), out=out)
-    e = _exp(z, temperature, z)
+    e = exp(z, temperature, z)
     return e.mul_(e.sum(axis, keepdim=True).reciprocal_())
 
 
-@_eager(log_softmax)
+@_eager(log_softmax, _log_softmax_to_z, _small_log_softmax)
 def _log_softmax(x: Array, temperature: Any, axis: int, out: Array | None, spare: Array | None) -> Array:
     z = torch.sub(x, torch.amax(x, axis, keepdim=True), out=out)
-    e = _exp(z, temperature, spare)
+    e = exp(z, temperature, spare)
     # all but one maximum: the fractions below 1, and the ones but one
     others = torch.frac(e).sum(axis, keepdim=True)
     others += e.floor_().sum(axis, keepdim=True).sub_(1.0)
-    return _times(z, _factors(temperature, _working(x)), z).sub_(others.log1p_())
+    return scaled(z, temperature, z).sub_(others.log1p_())
 
 
-def _working(x: Array) -> str:
-    return "float64" if x.dtype == torch.float64 else "float32"
+# Functions with one value per row
 
 
-def _exp(difference: Array, temperature: Any, out: Array | None) -> Array:
-    """exp(difference / T). In float32 as a power of two, whose kernel takes a quarter of the time of exp's."""
-    too_cold = isinstance(temperature, float) and temperature * LARGEST["float32"] < LOG2_E
-    if difference.dtype == torch.float64 or too_cold:
-        return _times(difference, _factors(temperature, _working(difference)), out).exp_()
-    return _times(difference, _factors(temperature, "float32", LOG2_E), out).exp2_()
+def _by_blocks_of_body(operation: Operation[..., Any], names: tuple[str, ...], *, keeps_result: bool = False) -> None:
+    """Register a native that runs the body, and the rule of its gradient, by blocks."""
+    rule = operation.body.derivatives.gradient  # type: ignore[attr-defined]
+    kernel = Kernel(names, of_body(names, operation.body), of_rule(names, rule), rule, keeps_result)
+
+    def native(*arrays: Array, **options: Any) -> Array:
+        named = {**dict(zip(names, arrays, strict=True)), **options}
+        return eager(kernel, named, lambda: operation.body(*arrays, xp=xp, **options))
+
+    operation.native("torch")(native)
+
+
+_by_blocks_of_body(entropy, ("logits",))
+_by_blocks_of_body(logsumexp, ("logits",))
+_by_blocks_of_body(kl_divergence, ("p_logits", "q_logits"))
+_by_blocks_of_body(sparsemax, ("logits",), keeps_result=True)

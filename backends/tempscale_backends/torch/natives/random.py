@@ -18,7 +18,7 @@ from tempscale.kernels import threefry
 from tempscale.kernels.draws import in_blocks, random_bits, rarely
 from tempscale.kernels.exact.quantiles import split_float
 from tempscale_backends.torch import inductor
-from tempscale_backends.torch.natives.probability import is_plain, viewed
+from tempscale_backends.torch.tensors import is_plain, viewed
 
 BLOCK = 2**14
 """Entries that are worked on at a time in float64 on a CPU."""

@@ -19,8 +19,8 @@ from tempscale.kernels.gumbel import top_k
 from tempscale.kernels.gumbel.tokens import tokens_of_batch
 from tempscale.kernels.indexing import indices
 from tempscale_backends.torch import inductor
-from tempscale_backends.torch.natives.probability import is_plain, viewed
 from tempscale_backends.torch.natives.random import threefry_words
+from tempscale_backends.torch.tensors import is_plain, viewed
 
 BLOCK = 2**24
 """Entries that are worked on at a time on a device: enough to keep it busy, and some hundreds of MiB in between."""
