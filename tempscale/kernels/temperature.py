@@ -110,7 +110,8 @@ def scale(logits: Array, temperature: Any, axis: int, where: Array | None, xp: A
     """
     x = widen(logits, where, xp)
     if isinstance(temperature, Known):
-        return Scaled((x - temperature.m) * temperature.value, x, temperature.m, temperature.value, temperature)
+        m, c = stop_gradient(temperature.m), stop_gradient(temperature.value)
+        return Scaled((x - m) * c, x, m, c, temperature)
     m = stop_gradient(row_max(x, axis=axis))
     if is_limit(temperature):
         x = stop_gradient(x)

@@ -17,6 +17,7 @@ from tempscale.backend import Array, Backend
 from tempscale.contracts import Contract
 from tempscale.kernels.exact.arithmetic import flushed, narrow
 from tempscale.kernels.exact.rows import log_of_total, log_probabilities, prepared
+from tempscale.kernels.example_losses import losses_of_examples
 from tempscale.kernels.indexing import class_index, entry_at
 from tempscale.kernels.precision import Precision, in_blocks, limit, with_precision
 from tempscale.probability._log_softmax import LOG_SOFTMAX_GRADIENTS, log_softmax_reference, wide_log_softmax
@@ -120,10 +121,14 @@ def log_prob(
     array([-0.2601, -0.0016])
     """
     axis = len(logits.shape) - 1
+    if len(tokens.shape) < len(logits.shape):
+        masked = logits if where is None else xp.where(where, logits, xp.full_like(logits, -math.inf))
+        options = {"temperature": temperature, "label_smoothing": None, "class_weights": None, "ignore_index": None}
+        loss = losses_of_examples(masked, xp.expand_dims(tokens, axis=axis), axis=axis, **options)
+        return cast(xp.squeeze(-loss, axis=axis), logits.dtype, xp)
     log_p = wide_log_softmax(logits, temperature=temperature, axis=axis, where=where, xp=xp)
-    index, valid = class_index(_one_more_axis(tokens, logits, xp), log_p, axis, xp)
-    found = cast(xp.where(valid, entry_at(log_p, index, axis=axis), math.nan), logits.dtype, xp)
-    return found if len(tokens.shape) == len(logits.shape) else xp.squeeze(found, axis=axis)
+    index, valid = class_index(tokens, log_p, axis, xp)
+    return cast(xp.where(valid, entry_at(log_p, index, axis=axis), math.nan), logits.dtype, xp)
 
 
 @log_prob.specified_by(

@@ -73,13 +73,12 @@ def _rows(logits: Array, temperature: Any, axis: int, where: Array | None, xp: A
     x = widen(logits, where, xp)
     m = stop_gradient(row_max_or_nan(x, axis=axis))
     infinite = (m == math.inf) | (m == -math.inf)
-    if isinstance(temperature, Known):  # then a row needs no zeros
-        known = temperature._replace(
+    if isinstance(temperature, Known):
+        temperature = temperature._replace(
             m=xp.where(infinite, 0.0, m),
             total=xp.where(infinite, 1.0, temperature.total),
             others=xp.where(infinite, 0.0, temperature.others),
         )
-        return _Rows(scale(x, known, axis, None, xp), m, infinite)
     return _Rows(scale(xp.where(infinite, 0.0, x), temperature, axis, None, xp), m, infinite)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -15,7 +16,11 @@ from autograd.numpy.numpy_vspaces import ArrayVSpace
 
 from tempscale.arrays import custom_gradient
 from tempscale.backend import Array, ArrayFunction, ForwardRule, ReverseRule
+from tempscale.kernels import OPERATIONS, Operation
+from tempscale.kernels.derivatives import with_derivatives
+from tempscale.kernels.example_losses import losses_of_examples
 from tempscale.kernels.reductions import accurate_sum, minus_row, minus_row_accurately, times_row, times_row_accurately
+from tempscale.kernels.temperature import is_limit
 from tempscale_backends.numpy import traced_namespace
 from tempscale_backends.numpy.backend import NumpyBackend
 from tempscale_backends.numpy.traced_namespace import values
@@ -131,6 +136,28 @@ def _quietly() -> Iterator[None]:
 
 times_row.native("autograd")(times_row_accurately)
 minus_row.native("autograd")(minus_row_accurately)
+
+
+def _of_native(operation: Operation[..., Any]) -> Callable[..., Array]:
+    """Take the value of the native for NumPy, and the derivatives in closed form."""
+    body = operation.body
+
+    @functools.wraps(body)
+    def value(*arrays: Array, xp: Any, **options: Any) -> Array:
+        return operation.natives["numpy"](*arrays, **options)
+
+    differentiable = with_derivatives(body.derivatives)(value)  # type: ignore[attr-defined]
+
+    def native(*arrays: Array, **options: Any) -> Array:
+        run = body if any(map(is_limit, options.values())) else differentiable
+        return run(*arrays, xp=traced_namespace, **options)
+
+    return native
+
+
+for _operation in (*OPERATIONS.values(), losses_of_examples):
+    if hasattr(_operation.body, "derivatives"):
+        _operation.native("autograd")(_of_native(_operation))
 
 
 @accurate_sum.native("autograd")

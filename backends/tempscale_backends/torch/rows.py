@@ -98,57 +98,90 @@ class _Differentiated(torch.autograd.Function):
 
 
 class Block(NamedTuple):
-    """Some rows of a call, in the working precision."""
+    """Some rows of logits, in the working precision."""
 
     x: Array
-    """Logits, -inf where masked. They may lie in `out`."""
+    """-inf where masked. It may lie in `out`."""
     temperature: Any
     """A number, or one per row, or one for all."""
-    result: Array | None
-    """If the gradient is made of it, and it is in the working precision."""
-    g: Array
-    kept: list[Array]
     here: slice
     """Which rows these are."""
     out: Array
     spare: Array
-    """Memory."""
+    """Memory, as large as `x`."""
 
 
-def in_place(to_z: Callable[[Named, Block], Array], names: tuple[str, ...], rule: Operation[..., Named]) -> Any:
-    """Make the gradient of a function that writes the gradient with respect to z = (x - max) / T into `Block.out`.
+def blocks_of_logits(named: Named, found: Array | None = None, *, keeps_x: bool = False) -> Iterator[Block]:
+    """Yield blocks of the argument `logits`.
 
-    Where more than the gradients of logits and temperature is needed, the rule serves.
+    `out` is part of `found`, rows for a result, if there are these in the working precision. `keeps_x` says that `x`
+    has to outlast what is written to `out`.
     """
+    logits, axis, temperature, where = named["logits"], named["axis"], named["temperature"], named.get("where")
+    rows = as_rows(logits, logits, axis)
+    masks = None if where is None else as_rows(where.expand(logits.shape), logits, axis)
+    half = rows.dtype in HALF
+    if isinstance(temperature, torch.Tensor) and temperature.ndim:
+        temperature = as_rows(temperature, logits, axis)
+    step = max(1, BLOCK // rows.shape[1])
+    shape = (1 + (found is None or half), min(step, len(rows)), rows.shape[1])
+    memory = torch.empty(shape, dtype=working_dtype(logits), device=rows.device)
+    for start in range(0, len(rows), step):
+        here = slice(start, start + step)
+        x = rows[here]
+        out = memory[1, : len(x)] if found is None or half else found[here]
+        if half:
+            x = x.float() if keeps_x else out.copy_(x)
+        if masks is not None:
+            x = torch.where(masks[here], x, -math.inf)
+        t = temperature[here] if isinstance(temperature, torch.Tensor) and temperature.ndim else temperature
+        yield Block(x, t, here, out, memory[0, : len(x)])
+
+
+def in_place(
+    to_z: Callable[[Named, Block, Array, Array | None, list[Array]], Array],
+    names: tuple[str, ...],
+    rule: Operation[..., Named],
+) -> Callable[..., Named]:
+    """Make a gradient by blocks.
+
+    ``to_z(named, block, g, p, kept)`` writes the gradient with respect to z = (x - max) / T into `Block.out`: from
+    rows of the cotangent, of the result if it is kept in the working precision, and of what else is kept. Where more
+    than the gradients of logits and temperature is needed, the rule serves.
+    """
+    by_rule = of_rule(names, rule)
 
     def gradient(named: Named, result: Array, g: Array, kept: tuple[Array, ...], needs: list[str]) -> Named:
         if not {*needs} <= {"logits", "temperature"}:
-            rest = dict(named)
-            return rule(*[rest.pop(name) for name in names], result, g, **rest)
+            return by_rule(named, result, g, kept, needs)
         logits, temperature, axis, where = named["logits"], named["temperature"], named["axis"], named.get("where")
-        rows = as_rows(logits, logits, axis)
-        masks = None if where is None else as_rows(where.expand(logits.shape), logits, axis)
-        found, to_t = torch.empty(rows.shape, dtype=rows.dtype, device=rows.device), []
-        for block in _blocks(named, rows, masks, result, g, kept, found, keeps_x="temperature" in needs):
-            to_z_here = to_z(named, block)
-            r = _rate(block.temperature, to_z_here)
+        g = as_rows(g, logits, axis)
+        p = as_rows(result, logits, axis) if result.ndim and result.dtype == working_dtype(logits) else None
+        found, to_t = logits.new_empty((len(g), logits.shape[axis])), []
+        for block in blocks_of_logits(named, found, keeps_x="temperature" in needs):
+            here = block.here
+            of_z = to_z(
+                named, block, g[here].to(block.x.dtype), None if p is None else p[here], [x[here] for x in kept]
+            )
+            r = _rate(block.temperature, of_z)
             if "temperature" in needs:
-                to_t.append(_along_z(block, to_z_here) * -r)
+                to_t.append(_along_z(block, of_z) * -r)
             if not isinstance(r, float) or r != 1.0:
-                to_z_here.mul_(r)
-            if masks is not None:
-                to_z_here.masked_fill_(~masks[block.here], 0.0)
+                of_z.mul_(r)
+            if where is not None:
+                of_z.masked_fill_(~as_rows(where.expand(logits.shape), logits, axis)[here], 0.0)
             if found.dtype in HALF:
-                found[block.here] = to_z_here
+                found[here] = of_z
         gradients = {"logits": from_rows(found, logits, axis)}
-        if to_t:
-            gradients["temperature"] = _to_temperature(torch.cat(to_t), temperature, logits, axis)
+        if "temperature" in needs:
+            rows = torch.cat(to_t) if to_t else found.new_empty((0, 1))
+            gradients["temperature"] = _to_temperature(rows, temperature, logits, axis)
         return gradients
 
     return gradient
 
 
-def of_rule(names: tuple[str, ...], rule: Operation[..., Named]) -> Any:
+def of_rule(names: tuple[str, ...], rule: Operation[..., Named]) -> Callable[..., Named]:
     """Make a gradient of the rule itself, run on blocks; `names` are those of its operands."""
 
     def gradient(named: Named, result: Array, g: Array, kept: tuple[Array, ...], needs: list[str]) -> Named:
@@ -167,7 +200,7 @@ def of_rule(names: tuple[str, ...], rule: Operation[..., Named]) -> Any:
     return gradient
 
 
-def of_body(names: tuple[str, ...], body: Callable[..., Array]) -> Any:
+def of_body(names: tuple[str, ...], body: Callable[..., Array]) -> Callable[[Named], tuple[Array, tuple[Array, ...]]]:
     """Make a value of the body, run on blocks, for an operation that has one value per row."""
 
     def value(named: Named) -> tuple[Array, tuple[Array, ...]]:
@@ -216,41 +249,6 @@ def _from_operand(x: Array, argument: Array, logits: Array, axis: int) -> Array:
 
 def _tensors(named: Named) -> dict[str, Array]:
     return {name: x for name, x in named.items() if isinstance(x, torch.Tensor)}
-
-
-def _blocks(
-    named: Named,
-    rows: Array,
-    masks: Array | None,
-    result: Array,
-    g: Array,
-    kept: tuple[Array, ...],
-    found: Array,
-    *,
-    keeps_x: bool,
-) -> Iterator[Block]:
-    """Yield blocks of rows, whose gradients belong into `found` unless they have to be rounded to it."""
-    logits, axis, temperature = named["logits"], named["axis"], named["temperature"]
-    half = rows.dtype in HALF
-    working = torch.float32 if half else rows.dtype
-    g = as_rows(g if g.ndim == logits.ndim else g.unsqueeze(axis), logits, axis)
-    results = as_rows(result, logits, axis) if result.ndim and result.dtype == working else None
-    if isinstance(temperature, torch.Tensor) and temperature.ndim:
-        temperature = as_rows(temperature, logits, axis)
-    step = max(1, BLOCK // rows.shape[1])
-    memory = torch.empty((1 + half, min(step, len(rows)), rows.shape[1]), dtype=working, device=rows.device)
-    for start in range(0, len(rows), step):
-        here = slice(start, start + step)
-        x = rows[here]
-        spare = memory[0, : len(x)]
-        out = memory[1, : len(x)] if half else found[here]
-        if half:
-            x = x.float() if keeps_x else out.copy_(x)
-        if masks is not None:
-            x = torch.where(masks[here], x, -math.inf)
-        t = temperature[here] if isinstance(temperature, torch.Tensor) and temperature.ndim else temperature
-        p = None if results is None else results[here]
-        yield Block(x, t, p, g[here].to(working), [numbers[here] for numbers in kept], here, out, spare)
 
 
 def as_rows(x: Array, logits: Array, axis: int) -> Array:
@@ -323,6 +321,23 @@ def exp(difference: Array, temperature: Any, out: Array | None) -> Array:
     if difference.dtype == torch.float64 or too_cold:
         return scaled(difference, temperature, out).exp_()
     return times(difference, factors(temperature, "float32", LOG2_E), out).exp2_()
+
+
+def working_dtype(x: Array) -> torch.dtype:
+    """Return the working precision for logits."""
+    return torch.float32 if x.dtype in HALF else x.dtype
+
+
+def has_masked(x: Array) -> bool:
+    """Whether an entry may be masked. To look is faster than to select, and on a CPU nobody waits for it."""
+    return not x.is_cpu or bool(x.numel() and x.amin() == -math.inf)
+
+
+def others_of(e: Array, axis: int = 1) -> Array:
+    """Return the sum of exp(z) over all but one maximum, accurate where one entry dominates; `e` is overwritten."""
+    others = torch.frac(e).sum(axis, keepdim=True)  # the fractions below 1, and the ones but one
+    others += e.floor_().sum(axis, keepdim=True).sub_(1.0)
+    return others
 
 
 def working_name(x: Array) -> str:

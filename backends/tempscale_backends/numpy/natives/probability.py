@@ -14,6 +14,7 @@ import numpy as np
 from tempscale import entropy, kl_divergence, log_softmax, logsumexp, softmax
 from tempscale.backend import Array
 from tempscale.kernels import OPERATIONS, Operation
+from tempscale.kernels.example_losses import losses_of_examples
 from tempscale.kernels.reductions import accurate_sum
 from tempscale.kernels.temperature import is_limit, widen
 
@@ -62,10 +63,10 @@ def _blocked(run: Callable[..., Array]) -> Callable[..., Array]:
             return run(*arrays, axis=axis, where=where, **options)
         shape = arrays[0].shape
         one_per_row = (*shape[:axis], 1, *shape[axis + 1 :])
-        by_rows = [_as_rows(x, axis) for x in arrays]
-        masks = None if where is None else _as_rows(np.broadcast_to(where, shape), axis)
+        by_rows = [as_rows(x, axis) for x in arrays]
+        masks = None if where is None else as_rows(np.broadcast_to(where, shape), axis)
         temperatures = {
-            key: _as_rows(np.broadcast_to(value, one_per_row), axis)
+            key: as_rows(np.broadcast_to(value, one_per_row), axis)
             for key, value in options.items()
             if isinstance(value, np.ndarray)
         }
@@ -79,16 +80,18 @@ def _blocked(run: Callable[..., Array]) -> Callable[..., Array]:
                 out = np.empty((len(by_rows[0]), *part.shape[1:]), part.dtype)
             out[rows] = part
         assert out is not None  # more than one block of entries has a first block
-        return _from_rows(out, shape, axis, reduced=out.ndim == 1)
+        return from_rows(out, shape, axis, reduced=out.ndim == 1)
 
     return native
 
 
-def _as_rows(x: Array, axis: int) -> Array:
+def as_rows(x: Array, axis: int) -> Array:
+    """Return an array as rows of the entries along an axis."""
     return np.moveaxis(x, axis, -1).reshape(-1, x.shape[axis])
 
 
-def _from_rows(x: Array, shape: tuple[int, ...], axis: int, *, reduced: bool) -> Array:
+def from_rows(x: Array, shape: tuple[int, ...], axis: int, *, reduced: bool) -> Array:
+    """Put rows, or one value per row, back into the shape that they are of, but for the size of the axis."""
     rows = (*shape[:axis], *shape[axis + 1 :])
     return _as_numpy_has_it(x.reshape(rows)) if reduced else np.moveaxis(x.reshape(*rows, x.shape[1]), -1, axis)
 
@@ -101,8 +104,8 @@ def _in_place(operation: Operation[..., Any]) -> Callable[[Callable[[Array], Non
         def native(logits: Array, *, temperature: Any, axis: int, where: Array | None) -> Array:
             if not isinstance(temperature, float) or is_limit(temperature):
                 return of_body(logits, temperature=temperature, axis=axis, where=where)
-            by_rows = _as_rows(logits, axis)
-            masks = None if where is None else _as_rows(np.broadcast_to(where, logits.shape), axis)
+            by_rows = as_rows(logits, axis)
+            masks = None if where is None else as_rows(np.broadcast_to(where, logits.shape), axis)
             out = np.empty(by_rows.shape, logits.dtype)
             step = max(1, BLOCK // out.shape[1])
             with np.errstate(all="ignore"):
@@ -116,7 +119,7 @@ def _in_place(operation: Operation[..., Any]) -> Callable[[Callable[[Array], Non
                     finish(z)
                     if here.dtype != out.dtype:
                         out[rows] = here
-            return _from_rows(out, logits.shape, axis, reduced=False)
+            return from_rows(out, logits.shape, axis, reduced=False)
 
         operation.native("numpy")(native)
         return finish
@@ -141,6 +144,7 @@ def _log_softmax(z: Array) -> None:
 
 for _operation in (logsumexp, entropy, kl_divergence):
     _operation.native("numpy")(_blocked(_quiet(_operation.body)))
+losses_of_examples.native("numpy")(_quiet(losses_of_examples.body))
 for _operation in OPERATIONS.values():
     if "numpy" not in _operation.natives:
         _operation.native("numpy")(_quiet(_operation.body))

@@ -35,12 +35,14 @@ from tempscale_backends.torch.rows import (
     Named,
     eager,
     exp,
+    has_masked,
     in_place,
     of_body,
     of_rule,
+    others_of,
     scaled,
 )
-from tempscale_backends.torch.tensors import is_differentiated
+from tempscale_backends.torch.tensors import is_differentiated, is_plain
 
 SMALL = 2048
 """Entries of an array for which the number of calls decides how long it takes."""
@@ -76,7 +78,7 @@ def _minus_row(x: Array, row: Array) -> Array:
 
 def _eager(
     operation: Operation[..., Any],
-    to_z: Callable[[Named, Block], Array],
+    to_z: Callable[[Named, Block, Array, Array | None, list[Array]], Array],
     small: Callable[..., Array],
     *,
     keeps_result: bool = False,
@@ -89,6 +91,8 @@ def _eager(
             body = functools.partial(operation.body, temperature=temperature, axis=axis, where=where, xp=xp)
             if torch.compiler.is_compiling() or is_limit(temperature):
                 return body(logits)
+            if where is None and is_small(logits, temperature) and is_plain(logits):
+                return small(logits, temperature, axis)
             if is_differentiated(logits, temperature):
                 named = {"logits": logits, "temperature": temperature, "axis": axis, "where": where}
                 return eager(kernel, named, lambda: body(logits))
@@ -97,8 +101,6 @@ def _eager(
                 return _by_blocks(run, logits, temperature, where)
             if where is not None:
                 logits = torch.where(where, logits, -math.inf)
-            if is_small(logits, temperature):
-                return small(logits, temperature, axis)
             # `widen` and `cast` without their look-ups, which would take a third of the time of a small call
             result = run(logits.float() if dtype in HALF else logits, temperature, axis, None, None)
             return result if result.dtype == dtype else result.to(dtype)
@@ -144,33 +146,38 @@ def _by_blocks(run: Callable[..., Array], logits: Array, temperature: Any, where
 
 def is_small(logits: Array, temperature: Any) -> bool:
     """Whether float64 is as fast as any other way, and wide enough: x / T cannot overflow there."""
-    return logits.numel() <= SMALL and logits.is_cpu and isinstance(temperature, float) and temperature > 1e-200
+    few = logits.numel() <= SMALL and logits.dtype != torch.float64
+    return few and logits.is_cpu and isinstance(temperature, float) and temperature > 1e-200
 
 
 def _small_softmax(x: Array, temperature: float, axis: int) -> Array:
     """In float64, where logits need no care: x / T errs by at most 2^-53 |x| / T, and two x differ by 2^-24 |x|."""
-    if x.dtype == torch.float64:
-        return _softmax(x, temperature, axis, None, None)
-    return torch.softmax(x.double().mul_(1.0 / temperature), axis).to(x.dtype)
+    return torch.softmax(over_temperature(x, temperature), axis).to(x.dtype)
+
+
+def over_temperature(x: Array, temperature: float) -> Array:
+    """Return x / T in float64."""
+    return x.double() if temperature == 1.0 else x.double() * (1.0 / temperature)
 
 
 def _small_log_softmax(x: Array, temperature: float, axis: int) -> Array:
-    if x.dtype == torch.float64:
-        return _log_softmax(x, temperature, axis, None, None)
-    return torch.log_softmax(x.double().mul_(1.0 / temperature), axis).to(x.dtype)
+    return torch.log_softmax(without_gradients_at_masked(over_temperature(x, temperature)), axis).to(x.dtype)
 
 
-def _softmax_to_z(named: Named, block: Block) -> Array:
-    p = block.result
+def without_gradients_at_masked(z: Array) -> Array:
+    """Return z with constants in place of -inf."""
+    return z.masked_fill(z == -math.inf, -math.inf) if z.requires_grad and has_masked(z) else z
+
+
+def _softmax_to_z(named: Named, block: Block, g: Array, p: Array | None, kept: list[Array]) -> Array:
     if p is None:
         p = _softmax(block.x, block.temperature, 1, block.out, block.spare)
-    mean = torch.mul(p, block.g, out=block.spare).sum(1, keepdim=True)
-    return torch.mul(torch.sub(block.g, mean, out=block.spare), p, out=block.out)
+    mean = torch.mul(p, g, out=block.spare).sum(1, keepdim=True)
+    return torch.mul(torch.sub(g, mean, out=block.spare), p, out=block.out)
 
 
-def _log_softmax_to_z(named: Named, block: Block) -> Array:
-    g = block.g
-    if not block.x.is_cpu or block.x.amin() == -math.inf:  # to look is faster than to select
+def _log_softmax_to_z(named: Named, block: Block, g: Array, p: Array | None, kept: list[Array]) -> Array:
+    if has_masked(block.x):
         g = torch.where(block.x == -math.inf, 0.0, g)
     p = _softmax(block.x, block.temperature, 1, block.out, block.spare)
     return torch.addcmul(g, p, g.sum(1, keepdim=True), value=-1.0, out=p)
@@ -187,10 +194,7 @@ def _softmax(x: Array, temperature: Any, axis: int, out: Array | None, spare: Ar
 def _log_softmax(x: Array, temperature: Any, axis: int, out: Array | None, spare: Array | None) -> Array:
     z = torch.sub(x, torch.amax(x, axis, keepdim=True), out=out)
     e = exp(z, temperature, spare)
-    # all but one maximum: the fractions below 1, and the ones but one
-    others = torch.frac(e).sum(axis, keepdim=True)
-    others += e.floor_().sum(axis, keepdim=True).sub_(1.0)
-    return scaled(z, temperature, z).sub_(others.log1p_())
+    return scaled(z, temperature, z).sub_(others_of(e, axis).log1p_())
 
 
 # Functions with one value per row
