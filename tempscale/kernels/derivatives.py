@@ -131,7 +131,7 @@ def _with_rules(
     named = {**dict(zip(names, args, strict=True)), **options}
     leaves, structure = flatten(named)
     owners = [
-        str(name) if part is LEAF else KNOWN if isinstance(named[name], Known) else OPERAND
+        str(name) if part is LEAF else KNOWN if isinstance(named[str(name)], Known) else OPERAND
         for name, part in zip(structure.keys, structure.parts, strict=True)
         for _ in range(part.size)
     ]

@@ -71,7 +71,9 @@ def _known(x: Array, c: Array, axis: int) -> Known:
 def _known_along(axis: int, primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Known, Known]:
     (x, c), (t, _) = primals, tangents
     known = _known(x, c, axis)
-    moved = accurate_sum(exponential((x - known.m) * c) * (t * c), axis=axis)
+    # nothing moves a row whose maximum is infinite: NaN would reach what has no use for its sum
+    e = jnp.where(jnp.isinf(known.m), 0.0, exponential((x - known.m) * c))
+    moved = accurate_sum(e * (t * c), axis=axis)
     return known, Known(jnp.zeros_like(c), jnp.zeros_like(known.m), moved, moved)
 
 
