@@ -10,7 +10,7 @@ the memory; for few entries, where calls cost more than numbers, 2 eagerly and 1
     python -m benchmarks.probability [--backend NAME ...] [--operation NAME ...] [--dtype NAME ...]
                                      [--size 64x128256 ...] [--quick] [--markdown]
 
-Takes TAKES; --quick has fewer turns and leaves the memory out.
+The whole takes an hour and more, most of it compiling; --quick has fewer turns and leaves the memory out.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def measured(
     else:
         forms = [compiled(fn) for fn in (native, ours)]
     theirs, own = [lambda form=form: peer.wait(form(*operands)) for form in forms]
-    time = ratios(theirs, {"ours": own}, seconds=0.1 if quick else 1.0)["ours"]
+    time = ratios(theirs, {"ours": own}, seconds=0.1 if quick else 0.5)["ours"]
     is_large = size[0] * size[1] > LARGE
     peak = relative_peak(theirs, own, sum(x.nbytes for x in operands)) if is_large and not quick else None
     return Cell(size, has_gradient, time, peak, goal(name, way, is_large))
