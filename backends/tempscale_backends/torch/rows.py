@@ -84,8 +84,8 @@ class _Differentiated(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> Any:
-        call, count = ctx.call, len(ctx.call.names)
-        tensors, result, kept = ctx.saved_tensors[:count], ctx.saved_tensors[count], ctx.saved_tensors[count + 1 :]
+        call, count, saved = ctx.call, len(ctx.call.names), ctx.saved_tensors  # which a checkpoint gives out once
+        tensors, result, kept = saved[:count], saved[count], saved[count + 1 :]
         needs = [name for name, needed in zip(call.names, ctx.needs_input_grad[1:], strict=True) if needed]
         if torch.is_grad_enabled() or not is_plain(g):
             found = call.by_rule(tensors, result, g)
@@ -330,7 +330,7 @@ def working_dtype(x: Array) -> torch.dtype:
 
 def has_masked(x: Array) -> bool:
     """Whether an entry may be masked. To look is faster than to select, and on a CPU nobody waits for it."""
-    return not x.is_cpu or bool(x.numel() and x.amin() == -math.inf)
+    return not x.is_cpu or bool(x.numel() and not x.amin() > -math.inf)  # a NaN hides the others
 
 
 def others_of(e: Array, axis: int = 1) -> Array:

@@ -26,7 +26,13 @@ def is_plain(*tensors: Array) -> bool:
     """Whether nothing looks on that has to see an operator: not a compiler, a mode, a transform or a subclass."""
     if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state():
         return False
-    return all(type(x) in _PLAIN and not torch._C._functorch.is_functorch_wrapped_tensor(x) for x in tensors)
+    return all(type(x) in _PLAIN and not _is_wrapped(x) for x in tensors)
+
+
+def _is_wrapped(x: Array) -> bool:
+    """Whether a transform looks at a tensor; `torch.autograd.grad(is_grads_batched=True)` is one of an older kind."""
+    functorch = torch._C._functorch
+    return bool(functorch.is_functorch_wrapped_tensor(x) or functorch.is_legacy_batchedtensor(x))
 
 
 def is_differentiated(*values: Any) -> bool:

@@ -153,7 +153,7 @@ def _softmax(logits: Array, result: Array, *, axis: int) -> InPlace:
 @_in_place(log_softmax)
 def _log_softmax(logits: Array, result: Array, *, axis: int) -> InPlace:
     def write(here: slice, x: Array, g: Array, temperature: float, out: Array) -> None:
-        if x.min() == -math.inf:
+        if not x.min() > -math.inf:  # a NaN hides the others
             g = np.where(x == -math.inf, 0.0, g)
         _probabilities(x, temperature, out)
         out *= -g.sum(axis=1, keepdims=True)
@@ -183,7 +183,7 @@ def _losses_of_examples(
         g, label = np.where(counts[here], g, 0.0), index[here]
         at_label = np.where(np.take_along_axis(x, label, 1) == -math.inf, 0.0, g * rest)
         mass, each = at_label + g * share, g * (share / x.shape[1])
-        if share and x.min() == -math.inf:
+        if share and not x.min() > -math.inf:
             each = np.where(x == -math.inf, 0.0, each)
             mass = at_label + each.sum(axis=1, keepdims=True)
         _probabilities(x, temperature, out)

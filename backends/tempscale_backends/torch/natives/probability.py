@@ -91,8 +91,8 @@ def _eager(
             body = functools.partial(operation.body, temperature=temperature, axis=axis, where=where, xp=xp)
             if torch.compiler.is_compiling() or is_limit(temperature):
                 return body(logits)
-            if where is None and is_small(logits, temperature) and is_plain(logits):
-                return small(logits, temperature, axis)
+            if is_small(logits, temperature) and is_plain(logits):
+                return small(logits if where is None else torch.where(where, logits, -math.inf), temperature, axis)
             if is_differentiated(logits, temperature):
                 named = {"logits": logits, "temperature": temperature, "axis": axis, "where": where}
                 return eager(kernel, named, lambda: body(logits))
