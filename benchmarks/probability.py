@@ -10,7 +10,7 @@ the memory; for few entries, where calls cost more than numbers, 2 eagerly and 1
     python -m benchmarks.probability [--backend NAME ...] [--operation NAME ...] [--dtype NAME ...]
                                      [--size 64x128256 ...] [--quick] [--markdown]
 
-The whole takes an hour and more, most of it compiling; --quick has fewer turns and leaves the memory out.
+The whole takes an hour and more, a line 20 seconds; --quick has fewer turns and leaves the memory out.
 """
 
 from __future__ import annotations
@@ -102,8 +102,8 @@ def measured(
     """Measure one cell."""
     peer, (ours, beside) = peer_of(name), OPERATIONS[operation]
     native, compiled = getattr(peer, operation), peer.WAYS[way]
-    operands = operands_of(name, dtype, size, beside)
-    forget_shapes(tempscale.get_backend(name))
+    operands, backend = operands_of(name, dtype, size, beside), tempscale.get_backend(name)
+    forget_shapes(backend)
     if has_gradient:
         operands.append(cotangent_of(native(*operands), name, dtype))
         forms = [peer.value_and_gradient(fn, compiled) for fn in (native, ours)]
@@ -112,7 +112,9 @@ def measured(
     theirs, own = [lambda form=form: peer.wait(form(*operands)) for form in forms]
     time = ratios(theirs, {"ours": own}, seconds=0.1 if quick else 0.5)["ours"]
     is_large = size[0] * size[1] > LARGE
-    peak = relative_peak(theirs, own, sum(x.nbytes for x in operands)) if is_large and not quick else None
+    goes_in = sum(backend.to_numpy(x).nbytes for x in operands)
+    is_seen = is_large and not quick and peer.SHOWS_MEMORY
+    peak = relative_peak(theirs, own, goes_in) if is_seen else None
     return Cell(size, has_gradient, time, peak, goal(name, way, is_large))
 
 
@@ -141,6 +143,7 @@ def cotangent_of(result: Any, name: str, dtype: str) -> Any:
 
 
 def relative_peak(theirs: Callable[[], Any], own: Callable[[], Any], goes_in: int) -> float | None:
+    """Return the ratio of the peaks, None where they are not known."""
     native, ours = peak_bytes(theirs), peak_bytes(own)
     return None if native is None or ours is None else (goes_in + ours) / (goes_in + native)
 

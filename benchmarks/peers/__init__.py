@@ -6,6 +6,7 @@ goes in. All but the losses are at the temperature `T`. Beside them are
 - `WAYS`: how functions are run, by the name of the way;
 - `value_and_gradient(fn, compiled)`: a function of the operands of `fn` and a cotangent, which returns the value and
   the gradient to the logits, run in the way `compiled`;
+- `SHOWS_MEMORY`: whether the memory of a call shows in the process: TensorFlow's allocator keeps it for the next call;
 - `wait`: waits for results, where a framework computes in the background.
 """
 

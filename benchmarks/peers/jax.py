@@ -12,6 +12,7 @@ import optax
 from benchmarks.peers import LABEL_SMOOTHING, T
 
 WAYS = {"eager": lambda fn: fn, "jax.jit": jax.jit}
+SHOWS_MEMORY = True
 
 
 def value_and_gradient(fn: Callable[..., Any], compiled: Callable[..., Any]) -> Callable[..., Any]:

@@ -14,6 +14,7 @@ from benchmarks.peers import LABEL_SMOOTHING, T
 
 WAYS = {"eager": lambda fn: fn}
 GRADIENTS: dict[Callable[..., Any], Callable[..., Any]] = {}
+SHOWS_MEMORY = True
 
 
 def value_and_gradient(fn: Callable[..., Any], compiled: Callable[..., Any]) -> Callable[..., Any]:

@@ -15,6 +15,7 @@ WAYS = {
     "tf.function": functools.partial(tf.function, autograph=False),
     "tf.function(jit_compile=True)": functools.partial(tf.function, autograph=False, jit_compile=True),
 }
+SHOWS_MEMORY = False
 
 
 def value_and_gradient(fn: Callable[..., Any], compiled: Callable[..., Any]) -> Callable[..., Any]:

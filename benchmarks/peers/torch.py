@@ -12,6 +12,7 @@ from torch.nn import functional
 from benchmarks.peers import LABEL_SMOOTHING, T
 
 WAYS = {"eager": lambda fn: fn, "torch.compile": functools.partial(torch.compile, fullgraph=True)}
+SHOWS_MEMORY = True
 
 
 def value_and_gradient(fn: Callable[..., Any], compiled: Callable[..., Any]) -> Callable[..., Any]:
