@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 import tempscale
-from benchmarks.softmax import PEERS, T
+from benchmarks.peers import NAMES, T, peer_of
 from tempscale.testing import check
 from tempscale.testing.ulp import smallest_normal
 
@@ -43,10 +43,10 @@ def main() -> None:
     print(f"{'':24}{'framework':14}{'softmax(x / T)':>16}{'tempscale':>12}")
     for title, row in rows().items():
         logits = row.astype(np.float32)[None]
-        for name, peer in PEERS.items():
+        for name in NAMES:
             backend = tempscale.get_backend(name)
             x = backend.asarray(logits)
-            theirs = multiple_of_bound(backend.to_numpy(peer().softmax(x)).astype(np.float32), logits)
+            theirs = multiple_of_bound(backend.to_numpy(peer_of(name).softmax(x)).astype(np.float32), logits)
             ours = multiple_of_bound(backend.to_numpy(tempscale.softmax(x, temperature=T)), logits)
             print(f"{title:24}{name:14}{theirs:16.2f}{ours:12.2f}")
 

@@ -19,7 +19,7 @@ from tempscale._core.trees import LEAF, flatten
 from tempscale.arrays import custom_gradient, stop_gradient
 from tempscale.backend import FLOATS, Array
 from tempscale.kernels.reductions import accurate_sum, sum_to_row
-from tempscale.kernels.temperature import Scaled, is_limit, scale
+from tempscale.kernels.temperature import Known, Scaled, is_limit, scale
 
 Body: TypeAlias = Callable[..., Array]
 Gradients: TypeAlias = dict[str, Array]
@@ -28,6 +28,8 @@ Gradients: TypeAlias = dict[str, Array]
 
 OPERAND = ""
 """In place of the name of an argument: a number that is an operand of what is compiled, in a named tuple."""
+KNOWN = "known"
+"""The same of what a native knows of the rows: it has no derivative in a rule, but what is recomputed with it has."""
 
 
 class Slope(NamedTuple):
@@ -129,7 +131,7 @@ def _with_rules(
     named = {**dict(zip(names, args, strict=True)), **options}
     leaves, structure = flatten(named)
     owners = [
-        str(name) if part is LEAF else OPERAND
+        str(name) if part is LEAF else KNOWN if isinstance(named[str(name)], Known) else OPERAND
         for name, part in zip(structure.keys, structure.parts, strict=True)
         for _ in range(part.size)
     ]

@@ -21,7 +21,7 @@ from tempscale.kernels.derivatives import (
 )
 from tempscale.kernels.indexing import class_index, entry_at, indices
 from tempscale.kernels.reductions import accurate_sum, sum_to_row
-from tempscale.kernels.temperature import Scaled, log_probability, probabilities, scale
+from tempscale.kernels.temperature import Scaled, log_of_entries, log_probability, log_total, probabilities, scale
 
 
 class Smoothing(NamedTuple):
@@ -164,8 +164,12 @@ def _slope(
         target = smoothing.rest * target + smoothing.share / _count(q.z, axis, xp)
     mass = target if weights is None else target * weights
     live = xp.where(q.z == -math.inf, 0.0, mass)
+    if are_classes(labels) and smoothing is None:
+        total = entry_at(live, index, axis=axis)  # all others are 0
+    else:
+        total = accurate_sum(live, axis=axis)
     log_p = log_probability(q, axis, xp)
-    slope = probabilities(q.z, axis, xp) * accurate_sum(live, axis=axis) - live
+    slope = probabilities(q, axis, xp) * total - live
     return _Slope(q, xp.where(counts, slope, 0.0), counts, target, xp.where(log_p == -math.inf, 0.0, -log_p))
 
 
@@ -245,8 +249,13 @@ def losses_of_examples(
 
     Labels that are classes have an axis of size 1; class weights are of the working precision and lie along `axis`.
     """
-    log_p = log_probability(scale(logits, temperature, axis, None, xp), axis, xp)
-    add = functools.partial(accurate_sum, axis=axis)
-    terms = Terms(lambda: -log_p, lambda index: -entry_at(log_p, index, axis=axis), add)
-    target = labels if are_classes(labels) else cast(labels, log_p.dtype, xp)
-    return losses(terms, log_p, target, label_smoothing, class_weights, ignore_index, axis, xp)
+    q = scale(logits, temperature, axis, None, xp)
+    total = log_total(q, axis, xp)
+
+    def surprise_at(index: Array) -> Array:
+        entries = q._replace(z=entry_at(q.z, index, axis=axis), x=entry_at(q.x, index, axis=axis))
+        return -log_of_entries(entries, total, xp)
+
+    terms = Terms(lambda: -log_of_entries(q, total, xp), surprise_at, functools.partial(accurate_sum, axis=axis))
+    target = labels if are_classes(labels) else cast(labels, q.z.dtype, xp)
+    return losses(terms, q.z, target, label_smoothing, class_weights, ignore_index, axis, xp)

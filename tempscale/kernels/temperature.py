@@ -35,6 +35,22 @@ class Reciprocal(NamedTuple):
     value: Any
 
 
+class Known(NamedTuple):
+    """1/T of an ordinary number T, and what a native knows already of the rows of logits. See `is_numbers`.
+
+    Rules of derivatives get it as an argument, which has no derivatives in them; of what they recompute with it there
+    are some.
+    """
+
+    value: Any
+    m: Array
+    """Maximum of the row."""
+    total: Array
+    """Sum of exp((x - m) / T)."""
+    others: Array
+    """The same less 1, without cancellation."""
+
+
 def is_numbers(option: Any) -> bool:
     """Whether an option is numbers that may be others at each call: a named tuple of them.
 
@@ -77,6 +93,7 @@ class Scaled(NamedTuple):
     """Maximum of the row, kept as an axis; a constant to differentiation. With a NaN in the row it may be any."""
     c: Any
     """1 / T: a number, an array, or the limit T itself (0.0 or inf)."""
+    known: Known | None = None
 
 
 def widen(logits: Array, where: Array | None, xp: Any) -> Array:
@@ -92,6 +109,9 @@ def scale(logits: Array, temperature: Any, axis: int, where: Array | None, xp: A
     because compilers turn a division by a constant into that anyway, some of them.
     """
     x = widen(logits, where, xp)
+    if isinstance(temperature, Known):
+        m, c = stop_gradient(temperature.m), stop_gradient(temperature.value)
+        return Scaled((x - m) * c, x, m, c, temperature)
     m = stop_gradient(row_max(x, axis=axis))
     c = rate_of(temperature, working_dtype(x), xp)
     if is_array(temperature) and len(c.shape) == 0:
@@ -150,18 +170,22 @@ def offset(scaled: Scaled, working: str, xp: Any) -> Array:
     return xp.where(c >= LARGEST[working], at_zero, xp.where(c <= SMALLEST_NORMAL[working], at_inf, m * c))
 
 
-def probabilities(z: Array, axis: int, xp: Any) -> Array:
+def probabilities(scaled: Scaled, axis: int, xp: Any) -> Array:
     """Return exp(z) over its sum."""
-    e = exponential(z)
-    return times_row(e, 1.0 / accurate_sum(e, axis=axis))
+    e = exponential(scaled.z)
+    total = accurate_sum(e, axis=axis) if scaled.known is None else scaled.known.total
+    return times_row(e, 1.0 / total)
 
 
-def log_total(z: Array, axis: int, xp: Any) -> Array:
+def log_total(scaled: Scaled, axis: int, xp: Any) -> Array:
     """Log sum exp(z), where z has its maximum at 0: accurate also where one entry dominates.
 
     One maximum is left out of the sum, and log1p puts it back: log of the whole sum would round the others
     away. The subtracted indicator is a constant, so derivatives of any order are those of the plain form.
     """
+    if scaled.known is not None:
+        return xp.log1p(scaled.known.others)
+    z = scaled.z
     top = stop_gradient(cast(z == 0, z.dtype, xp))
     others = accurate_sum(exponential(z) - top, axis=axis) + (accurate_sum(top, axis=axis) - 1.0)
     return xp.log1p(others)
@@ -169,7 +193,11 @@ def log_total(z: Array, axis: int, xp: Any) -> Array:
 
 def log_probability(scaled: Scaled, axis: int, xp: Any) -> Array:
     """Return the log-probabilities, accurate also at an entry that dominates."""
-    total = log_total(scaled.z, axis, xp)
+    return log_of_entries(scaled, log_total(scaled, axis, xp), xp)
+
+
+def log_of_entries(scaled: Scaled, total: Array, xp: Any) -> Array:
+    """Return the log-probabilities of all entries or of some, given `log_total`."""
     # a masked entry is the constant -inf, so that no gradient reaches or leaves it; unless its row is invalid
     masked = (scaled.x == -math.inf) & (total == total)
     return xp.where(masked, -math.inf, minus_row(scaled.z, total))

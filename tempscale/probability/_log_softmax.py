@@ -30,7 +30,7 @@ def log_softmax_value(x: Array, temperature: Any, *, axis: int, xp: Any) -> Arra
 
 def _slope(q: Scaled, result: Array, axis: int, xp: Any) -> Slope:
     """Of dz it makes dz - sum(p * dz); nothing reaches or leaves a masked entry."""
-    p = probabilities(q.z, axis, xp)  # more accurate than exp of the result
+    p = probabilities(q, axis, xp)  # more accurate than exp of the result
     masked = q.z == -math.inf
 
     def backward(g: Array) -> Array:

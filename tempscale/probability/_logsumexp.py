@@ -27,7 +27,7 @@ from tempscale.kernels.derivatives import (
 from tempscale.kernels.exact.rows import log_of_total, prepared, selected
 from tempscale.kernels.precision import Precision, limit, of_rows, with_precision
 from tempscale.kernels.reductions import accurate_sum, row_max_or_nan
-from tempscale.kernels.temperature import Scaled, log_total, offset, probabilities, scale, widen
+from tempscale.kernels.temperature import Known, Scaled, log_total, offset, probabilities, scale, widen
 from tempscale.probability._quantities import LOG_LEGEND
 
 
@@ -73,12 +73,18 @@ def _rows(logits: Array, temperature: Any, axis: int, where: Array | None, xp: A
     x = widen(logits, where, xp)
     m = stop_gradient(row_max_or_nan(x, axis=axis))
     infinite = (m == math.inf) | (m == -math.inf)
+    if isinstance(temperature, Known):
+        temperature = temperature._replace(
+            m=xp.where(infinite, 0.0, m),
+            total=xp.where(infinite, 1.0, temperature.total),
+            others=xp.where(infinite, 0.0, temperature.others),
+        )
     return _Rows(scale(xp.where(infinite, 0.0, x), temperature, axis, None, xp), m, infinite)
 
 
 def _slope(rows: _Rows, axis: int, xp: Any) -> tuple[Array, Array]:
     """Return dlogsumexp / dz, the probabilities, and dlogsumexp / dlog(1/T) but for what goes through z, m / T."""
-    p, q = probabilities(rows.scaled.z, axis, xp), rows.scaled
+    p, q = probabilities(rows.scaled, axis, xp), rows.scaled
     return xp.where(rows.infinite & (p == p), 0.0, p), q.m * rate(q, xp)
 
 
@@ -176,7 +182,7 @@ def logsumexp(
     500.6931
     """
     scaled, m, infinite = _rows(logits, temperature, axis, where, xp)
-    total = offset(scaled, working_dtype(logits), xp) + log_total(scaled.z, axis, xp)
+    total = offset(scaled, working_dtype(logits), xp) + log_total(scaled, axis, xp)
     total = xp.where(infinite & (total == total), m, total)
     return reduced(total, logits, axis, keepdims, xp)
 

@@ -31,7 +31,7 @@ def softmax_value(x: Array, temperature: Any, *, axis: int, xp: Any) -> Array:
 
 def _slope(q: Scaled, result: Array, axis: int, xp: Any) -> Slope:
     """Of dz it makes p * (dz - sum(p * dz)), which is its own transpose."""
-    p = result if result.dtype == q.z.dtype else probabilities(q.z, axis, xp)
+    p = result if result.dtype == q.z.dtype else probabilities(q, axis, xp)
 
     def across(v: Array) -> Array:
         return p * (v - accurate_sum(p * v, axis=axis))
@@ -107,7 +107,7 @@ def softmax(
     >>> tempscale.softmax([1.0, 2.0, 3.0], temperature=0.5).round(3)
     array([0.016, 0.117, 0.867])
     """
-    return cast(probabilities(scale(logits, temperature, axis, where, xp).z, axis, xp), logits.dtype, xp)
+    return cast(probabilities(scale(logits, temperature, axis, where, xp), axis, xp), logits.dtype, xp)
 
 
 @softmax.specified_by(

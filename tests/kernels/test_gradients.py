@@ -69,10 +69,11 @@ def test_a_gradient_without_an_option_breaks_the_contract(missing: Any, rule: An
     assert not held(**missing)
 
 
-def test_weights_that_are_not_summed_break_the_contract(monkeypatch: Any) -> None:
-    assert held(class_weights=WEIGHTS)
-    monkeypatch.setattr(example_losses, "accurate_sum", lambda x, *, axis: np.ones_like(x[:, :1]))
-    assert not held(class_weights=WEIGHTS)
+@pytest.mark.parametrize(("summed_by", "smoothing"), [("accurate_sum", 0.25), ("entry_at", 0.0)])
+def test_weights_that_are_not_summed_break_the_contract(summed_by: str, smoothing: float, monkeypatch: Any) -> None:
+    assert held(class_weights=WEIGHTS, label_smoothing=smoothing)
+    monkeypatch.setattr(example_losses, summed_by, lambda x, *args, axis: np.ones_like(x[:, :1]))
+    assert not held(class_weights=WEIGHTS, label_smoothing=smoothing)
 
 
 def test_a_gradient_of_the_temperature_that_is_off_by_it_breaks_the_contract(monkeypatch: Any) -> None:

@@ -11,8 +11,16 @@ import jax.numpy as jnp
 
 from tempscale.backend import Array
 from tempscale.kernels import OPERATIONS
-from tempscale.kernels.reductions import accurate_sum, equal_parts, row_max_or_nan, split_sum
-from tempscale.kernels.temperature import Reciprocal, exponential, exponential_but_of_nan, is_limit, is_numbers
+from tempscale.kernels.reductions import accurate_sum, equal_parts, row_max, row_max_or_nan, split_sum
+from tempscale.kernels.temperature import (
+    Known,
+    Reciprocal,
+    exponential,
+    exponential_but_of_nan,
+    is_limit,
+    is_numbers,
+    widen,
+)
 from tempscale_backends.jax.meshes import on_meshes
 from tempscale_backends.jax.wide import in_64_bits
 
@@ -60,6 +68,52 @@ def _row_max_or_nan(x: Array, *, axis: int) -> Array:
     return jnp.where(has_nan, jnp.nan, jnp.max(x, axis=axis, keepdims=True))
 
 
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
+def _known(x: Array, c: Array, axis: int) -> Known:
+    """Return what is known of rows of logits.
+
+    XLA on a CPU has kernels for the maximum and the sum of a row, into which it takes exp and arithmetic, but neither
+    comparisons nor selections. It takes them in only if nobody else needs what they compute: so each sum has a
+    maximum, and with that an exp, of its own.
+    """
+    m = row_max(x, axis=axis)
+
+    def z(times: float) -> Array:
+        """Return z as another value to the compiler, which must not share what follows from it."""
+        zero = jnp.minimum(jnp.abs(m) * times, 0.0)
+        return (x - (m + zero)) * (c + zero)
+
+    total = accurate_sum(jnp.exp(z(1.0)), axis=axis)
+    e = jnp.exp(z(2.0))
+    # below 2 there is one maximum, which alone has a fraction of 0
+    others = jnp.where(total < 2.0, accurate_sum(e - jnp.floor(e), axis=axis), total - 1.0)
+    return Known(c, m, total, others)
+
+
+@_known.defjvp
+def _known_along(axis: int, primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Known, Known]:
+    (x, c), (t, _) = primals, tangents
+    known = _known(x, c, axis)
+    # nothing moves a row whose maximum is infinite: NaN would reach what has no use for its sum
+    e = jnp.where(jnp.isinf(known.m), 0.0, exponential((x - known.m) * c))
+    moved = accurate_sum(e * (t * c), axis=axis)
+    return known, Known(jnp.zeros_like(c), jnp.zeros_like(known.m), moved, moved)
+
+
+def _with_known(body: Any) -> Any:
+    """Have a body, and the rules of its derivatives, share what they need to know of the rows of logits."""
+
+    @functools.wraps(body)
+    def call(*arrays: Array, xp: Any, **options: Any) -> Array:
+        for logits, name in zip(arrays, _TEMPERATURES, strict=False):
+            if isinstance(options.get(name), Reciprocal):
+                x = widen(logits, options.get("where"), xp)
+                options[name] = _known(x, jnp.asarray(options[name].value, x.dtype), options.get("axis", x.ndim - 1))
+        return body(*arrays, xp=xp, **options)
+
+    return call
+
+
 def _compiled(body: Any) -> Any:
     """Compile a body once per set of options; numbers that may vary from call to call go in as operands."""
 
@@ -85,4 +139,4 @@ def _compiled(body: Any) -> Any:
 
 
 for _operation in OPERATIONS.values():
-    _operation.native("jax")(_compiled(_operation.body))
+    _operation.native("jax")(_compiled(_with_known(_operation.body)))
