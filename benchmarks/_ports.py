@@ -23,7 +23,7 @@ class TorchKit:
     """Layers of PyTorch."""
 
     channels_last = False
-    functions: ClassVar = {
+    functions: ClassVar[dict[str, Any]] = {
         "relu": nn.ReLU,
         "gelu": nn.GELU,
         "gelu_tanh": lambda: nn.GELU(approximate="tanh"),
@@ -36,19 +36,21 @@ class TorchKit:
         "softmax": lambda: nn.Softmax(dim=-1),
     }
 
-    def _with(self, layer, activation):
+    def _with(self, layer: Any, activation: Any) -> Any:
         if activation is None:
             return layer
         twice = activation.endswith(" twice")
         function = self.functions[activation.removesuffix(" twice")]
         return nn.Sequential(layer, *(function() for _ in range(1 + twice)))
 
-    def dense(self, kernel, bias, activation=None):
-        layer = nn.Linear(*kernel.shape, bias=bias is not None)
+    def dense(self, kernel: Any, bias: Any, activation: Any = None) -> Any:
+        layer = nn.Linear(kernel.shape[0], kernel.shape[1], bias=bias is not None)
         self._fill(layer, weight=kernel.T, bias=bias)
         return self._with(layer, activation)
 
-    def conv(self, kernel, bias, stride=1, padding=1, dilation=1, activation=None):
+    def conv(
+        self, kernel: Any, bias: Any, stride: Any = 1, padding: Any = 1, dilation: Any = 1, activation: Any = None
+    ) -> Any:
         asymmetric = padding == "SAME" and stride > 1
         layer = nn.Conv2d(
             kernel.shape[2], kernel.shape[3], kernel.shape[:2], stride,
@@ -57,43 +59,43 @@ class TorchKit:
         self._fill(layer, weight=np.transpose(kernel, (3, 2, 0, 1)), bias=bias)
         return self._with(_PaddedBehind(layer) if asymmetric else layer, activation)
 
-    def batch_norm(self, weights, epsilon, training=False):
+    def batch_norm(self, weights: Any, epsilon: Any, training: Any = False) -> Any:
         layer = nn.BatchNorm2d(len(weights[0]), eps=epsilon)
         layer.train(training)
         self._fill(layer, weight=weights[0], bias=weights[1], running_mean=weights[2], running_var=weights[3])
         return layer
 
-    def layer_norm(self, scale, offset, epsilon, biased=True):
+    def layer_norm(self, scale: Any, offset: Any, epsilon: Any, biased: Any = True) -> Any:
         if not biased:
             return _UnbiasedTorch(scale, offset, epsilon)
         layer = nn.LayerNorm(len(scale), eps=epsilon)
         self._fill(layer, weight=scale, bias=offset)
         return layer
 
-    def embedding(self, table):
+    def embedding(self, table: Any) -> Any:
         layer = nn.Embedding(*table.shape)
         self._fill(layer, weight=table)
         return layer
 
-    def pool(self, kind):
+    def pool(self, kind: Any) -> Any:
         return nn.MaxPool2d(2) if kind == "max" else nn.AvgPool2d(2)
 
-    def dropout(self, rate, training):
+    def dropout(self, rate: Any, training: Any) -> Any:
         layer = nn.Dropout(rate)
         layer.train(training)
         return layer
 
-    def in_bfloat16(self, layer):
+    def in_bfloat16(self, layer: Any) -> Any:
         return _NarrowTorch(layer)
 
     @staticmethod
-    def _fill(layer, **values):
+    def _fill(layer: Any, **values: Any) -> None:
         with torch.no_grad():
             for name, value in values.items():
                 if value is not None:
                     getattr(layer, name).copy_(torch.from_numpy(np.ascontiguousarray(value)))
 
-    def model(self, layers, forward):
+    def model(self, layers: Any, forward: Any) -> Any:
         return _TorchPort(layers, forward, self)
 
     relu, softmax = staticmethod(torch.relu), staticmethod(lambda x: torch.softmax(x, -1))
@@ -104,42 +106,42 @@ class TorchKit:
 
 
 class _TorchPort(nn.Module):
-    def __init__(self, layers, forward, kit):
+    def __init__(self, layers: Any, forward: Any, kit: Any) -> None:
         super().__init__()
         self.layers, self.kit, self.port = nn.ModuleDict(layers), kit, forward
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         return self.port(self.kit, self.layers, x)
 
 
 class _PaddedBehind(nn.Module):
     """A strided convolution that pads as TensorFlow's SAME does: behind only, for a kernel of 3 and a stride of 2."""
 
-    def __init__(self, layer):
+    def __init__(self, layer: Any) -> None:
         super().__init__()
         self.layer = layer
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         return self.layer(nn.functional.pad(x, (0, 1, 0, 1)))
 
 
 class _UnbiasedTorch(nn.Module):
-    def __init__(self, scale, offset, epsilon):
+    def __init__(self, scale: Any, offset: Any, epsilon: Any) -> None:
         super().__init__()
         self.scale, self.offset = (nn.Parameter(torch.from_numpy(x.copy())) for x in (scale, offset))
         self.epsilon = epsilon
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         variance = x.var(-1, keepdim=True)  # unbiased, which is torch's default
         return (x - x.mean(-1, keepdim=True)) / torch.sqrt(variance + self.epsilon) * self.scale + self.offset
 
 
 class _NarrowTorch(nn.Module):
-    def __init__(self, layer):
+    def __init__(self, layer: Any) -> None:
         super().__init__()
         self.layer = layer
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         return self.layer(x).bfloat16().float()
 
 
@@ -147,7 +149,7 @@ class KerasKit:
     """Layers of Keras."""
 
     channels_last = True
-    functions: ClassVar = {
+    functions: ClassVar[dict[str, Any]] = {
         "relu": keras.activations.relu,
         "gelu": keras.activations.gelu,
         "gelu_tanh": lambda x: keras.activations.gelu(x, approximate=True),
@@ -160,17 +162,19 @@ class KerasKit:
         "softmax": keras.activations.softmax,
     }
 
-    def _function(self, activation):
+    def _function(self, activation: Any) -> Any:
         if activation is None or not activation.endswith(" twice"):
             return activation and self.functions[activation]
         function = self.functions[activation.removesuffix(" twice")]
         return lambda x: function(function(x))
 
-    def dense(self, kernel, bias, activation=None):
+    def dense(self, kernel: Any, bias: Any, activation: Any = None) -> Any:
         layer = keras.layers.Dense(kernel.shape[1], activation=self._function(activation), use_bias=bias is not None)
         return self._filled(layer, (None, kernel.shape[0]), kernel, bias)
 
-    def conv(self, kernel, bias, stride=1, padding=1, dilation=1, activation=None):
+    def conv(
+        self, kernel: Any, bias: Any, stride: Any = 1, padding: Any = 1, dilation: Any = 1, activation: Any = None
+    ) -> Any:
         explicit = padding == 1 and stride > 1
         layer = keras.layers.Conv2D(
             kernel.shape[3], kernel.shape[:2], stride, "same" if not explicit and padding else "valid",
@@ -179,37 +183,37 @@ class KerasKit:
         layer = self._filled(layer, (None, None, None, kernel.shape[2]), kernel, bias)
         return keras.Sequential([keras.layers.ZeroPadding2D(1), layer]) if explicit else layer
 
-    def batch_norm(self, weights, epsilon, training=False):
+    def batch_norm(self, weights: Any, epsilon: Any, training: Any = False) -> Any:
         layer = self._filled(
             keras.layers.BatchNormalization(epsilon=epsilon), (None, None, None, len(weights[0])), *weights
         )
         return _Always(layer, training=True) if training else layer
 
-    def layer_norm(self, scale, offset, epsilon, biased=True):
+    def layer_norm(self, scale: Any, offset: Any, epsilon: Any, biased: Any = True) -> Any:
         if not biased:
             return _UnbiasedKeras(scale, offset, epsilon)
         return self._filled(keras.layers.LayerNormalization(epsilon=epsilon), (None, None, len(scale)), scale, offset)
 
-    def embedding(self, table):
+    def embedding(self, table: Any) -> Any:
         return self._filled(keras.layers.Embedding(*table.shape), (None, None), table)
 
-    def pool(self, kind):
+    def pool(self, kind: Any) -> Any:
         return keras.layers.MaxPooling2D(2) if kind == "max" else keras.layers.AveragePooling2D(2)
 
-    def dropout(self, rate, training):
+    def dropout(self, rate: Any, training: Any) -> Any:
         layer = keras.layers.Dropout(rate, seed=0)
         return _Always(layer, training=True) if training else layer
 
-    def in_bfloat16(self, layer):
+    def in_bfloat16(self, layer: Any) -> Any:
         return _NarrowKeras(layer)
 
     @staticmethod
-    def _filled(layer, shape, *weights):
+    def _filled(layer: Any, shape: Any, *weights: Any) -> Any:
         layer.build(shape)
         layer.set_weights([weight for weight in weights if weight is not None])
         return layer
 
-    def model(self, layers, forward):
+    def model(self, layers: Any, forward: Any) -> Any:
         return _KerasPort(layers, forward, self)
 
     relu, softmax = staticmethod(keras.ops.relu), staticmethod(keras.ops.softmax)
@@ -218,37 +222,37 @@ class KerasKit:
     array = staticmethod(keras.ops.convert_to_tensor)
 
 
-class _KerasPort(keras.Model):
-    def __init__(self, layers, forward, kit):
+class _KerasPort(keras.Model):  # type: ignore[misc]
+    def __init__(self, layers: Any, forward: Any, kit: Any) -> None:
         super().__init__()
         self.kit, self.port = kit, forward
         for name, layer in layers.items():
             layer.name = name
             setattr(self, f"layer_{name}", layer)
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         return self.port(self.kit, {layer.name: layer for layer in self.layers}, x)
 
 
-class _Always(keras.layers.Layer):
+class _Always(keras.layers.Layer):  # type: ignore[misc]
     """Calls a layer in training mode."""
 
-    def __init__(self, layer, training):
+    def __init__(self, layer: Any, training: Any) -> None:
         super().__init__()
         self.layer, self.mode = layer, training
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         return self.layer(x, training=self.mode)
 
 
-class _UnbiasedKeras(keras.layers.Layer):
-    def __init__(self, scale, offset, epsilon):
+class _UnbiasedKeras(keras.layers.Layer):  # type: ignore[misc]
+    def __init__(self, scale: Any, offset: Any, epsilon: Any) -> None:
         super().__init__()
         self.scale = self.add_weight(shape=scale.shape, initializer=keras.initializers.Constant(scale))
         self.offset = self.add_weight(shape=offset.shape, initializer=keras.initializers.Constant(offset))
         self.epsilon = epsilon
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         n = x.shape[-1]
         variance = keras.ops.var(x, -1, keepdims=True) * (n / (n - 1))
         return (x - keras.ops.mean(x, -1, keepdims=True)) / keras.ops.sqrt(
@@ -256,12 +260,12 @@ class _UnbiasedKeras(keras.layers.Layer):
         ) * self.scale + self.offset
 
 
-class _NarrowKeras(keras.layers.Layer):
-    def __init__(self, layer):
+class _NarrowKeras(keras.layers.Layer):  # type: ignore[misc]
+    def __init__(self, layer: Any) -> None:
         super().__init__()
         self.layer = layer
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         return keras.ops.cast(keras.ops.cast(self.layer(x), "bfloat16"), "float32")
 
 
@@ -269,7 +273,7 @@ class NnxKit:
     """Layers of Flax."""
 
     channels_last = True
-    functions: ClassVar = {
+    functions: ClassVar[dict[str, Any]] = {
         "relu": nnx.relu,
         "gelu": lambda x: nnx.gelu(x, approximate=False),
         "gelu_tanh": nnx.gelu,
@@ -282,52 +286,54 @@ class NnxKit:
         "softmax": nnx.softmax,
     }
 
-    def _with(self, layer, activation):
+    def _with(self, layer: Any, activation: Any) -> Any:
         if activation is None:
             return layer
         function = self.functions[activation.removesuffix(" twice")]
         return _NnxThen(layer, (lambda x: function(function(x))) if activation.endswith(" twice") else function)
 
-    def dense(self, kernel, bias, activation=None):
+    def dense(self, kernel: Any, bias: Any, activation: Any = None) -> Any:
         layer = nnx.Linear(*kernel.shape, use_bias=bias is not None, rngs=nnx.Rngs(0))
         return self._with(self._filled(layer, kernel=kernel, bias=bias), activation)
 
-    def conv(self, kernel, bias, stride=1, padding=1, dilation=1, activation=None):
+    def conv(
+        self, kernel: Any, bias: Any, stride: Any = 1, padding: Any = 1, dilation: Any = 1, activation: Any = None
+    ) -> Any:
         layer = nnx.Conv(
             kernel.shape[2], kernel.shape[3], kernel.shape[:2], stride, padding=padding, kernel_dilation=dilation,
             use_bias=bias is not None, rngs=nnx.Rngs(0),
         )  # fmt: skip
         return self._with(self._filled(layer, kernel=kernel, bias=bias), activation)
 
-    def batch_norm(self, weights, epsilon, training=False):
+    def batch_norm(self, weights: Any, epsilon: Any, training: Any = False) -> Any:
         layer = nnx.BatchNorm(len(weights[0]), use_running_average=not training, epsilon=epsilon, rngs=nnx.Rngs(0))
         return self._filled(layer, scale=weights[0], bias=weights[1], mean=weights[2], var=weights[3])
 
-    def layer_norm(self, scale, offset, epsilon, biased=True):
+    def layer_norm(self, scale: Any, offset: Any, epsilon: Any, biased: Any = True) -> Any:
         if not biased:
             return _UnbiasedNnx(scale, offset, epsilon)
         return self._filled(nnx.LayerNorm(len(scale), epsilon=epsilon, rngs=nnx.Rngs(0)), scale=scale, bias=offset)
 
-    def embedding(self, table):
+    def embedding(self, table: Any) -> Any:
         return self._filled(nnx.Embed(*table.shape, rngs=nnx.Rngs(0)), embedding=table)
 
-    def pool(self, kind):
+    def pool(self, kind: Any) -> Any:
         return _NnxPool(nnx.max_pool if kind == "max" else nnx.avg_pool)
 
-    def dropout(self, rate, training):
+    def dropout(self, rate: Any, training: Any) -> Any:
         return nnx.Dropout(rate, deterministic=not training, rngs=nnx.Rngs(0))
 
-    def in_bfloat16(self, layer):
+    def in_bfloat16(self, layer: Any) -> Any:
         return _NnxThen(layer, lambda x: x.astype("bfloat16").astype("float32"))
 
     @staticmethod
-    def _filled(layer, **values):
+    def _filled(layer: Any, **values: Any) -> Any:
         for name, value in values.items():
             if value is not None:
                 getattr(layer, name)[...] = jnp.asarray(value)
         return layer
 
-    def model(self, layers, forward):
+    def model(self, layers: Any, forward: Any) -> Any:
         return _NnxPort(layers, forward, self)
 
     relu, softmax = staticmethod(nnx.relu), staticmethod(nnx.softmax)
@@ -337,35 +343,35 @@ class NnxKit:
 
 
 class _NnxPort(nnx.Module):
-    def __init__(self, layers, forward, kit):
+    def __init__(self, layers: Any, forward: Any, kit: Any) -> None:
         self.layers = nnx.Dict(layers)
         self.kit, self.port = kit, forward
 
-    def __call__(self, x):
+    def __call__(self, x: Any) -> Any:
         return self.port(self.kit, self.layers, x)
 
 
 class _NnxThen(nnx.Module):
-    def __init__(self, layer, function):
+    def __init__(self, layer: Any, function: Any) -> None:
         self.layer, self.function = layer, function
 
-    def __call__(self, x):
+    def __call__(self, x: Any) -> Any:
         return self.function(self.layer(x))
 
 
 class _NnxPool(nnx.Module):
-    def __init__(self, function):
+    def __init__(self, function: Any) -> None:
         self.function = function
 
-    def __call__(self, x):
+    def __call__(self, x: Any) -> Any:
         return self.function(x, (2, 2), strides=(2, 2))
 
 
 class _UnbiasedNnx(nnx.Module):
-    def __init__(self, scale, offset, epsilon):
+    def __init__(self, scale: Any, offset: Any, epsilon: Any) -> None:
         self.scale, self.offset, self.epsilon = nnx.Param(jnp.asarray(scale)), nnx.Param(jnp.asarray(offset)), epsilon
 
-    def __call__(self, x):
+    def __call__(self, x: Any) -> Any:
         variance = x.var(-1, ddof=1, keepdims=True)
         return (x - x.mean(-1, keepdims=True)) / jnp.sqrt(variance + self.epsilon) * self.scale[...] + self.offset[...]
 
@@ -394,8 +400,17 @@ def mlp_weights(rng: np.random.Generator) -> Weights:
 
 
 def mlp(
-    kit: Any, w: Weights, *, gelu="gelu", epsilon=1e-5, biased=True, second="silu", third="relu", end=None, narrow=False
-):
+    kit: Any,
+    w: Weights,
+    *,
+    gelu: Any = "gelu",
+    epsilon: Any = 1e-5,
+    biased: Any = True,
+    second: Any = "silu",
+    third: Any = "relu",
+    end: Any = None,
+    narrow: Any = False,
+) -> Any:
     layers = {
         "dense1": kit.dense(w["kernel1"], w["bias1"], gelu),
         "norm": kit.layer_norm(w["scale"], w["offset"], epsilon, biased),
@@ -408,7 +423,7 @@ def mlp(
     return kit.model(layers, _mlp)
 
 
-def _mlp(kit, layers, x):
+def _mlp(kit: Any, layers: Any, x: Any) -> Any:
     for name in ("dense1", "norm", "dense2", "dense3", "dense4"):
         x = layers[name](x)
     return x
@@ -433,9 +448,10 @@ def resnet_weights(rng: np.random.Generator) -> Weights:
 
 
 def resnet(
-    kit: Any, w: Weights, *, epsilon=1e-5, training=False, padding=1, dilation=1, shortcut=True, relu_first=False,
-    active=True, pool="max", flatten="moved", narrow=False,
-):  # fmt: skip
+    kit: Any, w: Weights, *, epsilon: float = 1e-5, training: bool = False, padding: Any = 1,
+    dilation: Any = 1, shortcut: bool = True, relu_first: bool = False, active: bool = True, pool: Any = "max",
+    flatten: Any = "moved", narrow: bool = False,
+) -> Any:  # fmt: skip
     kernel = w["kernel"]
     if flatten == "permuted" and kit.channels_last:  # rows in the order in which channels last are flattened
         kernel = kernel.reshape(16, 4, 4, 10).transpose(1, 2, 0, 3).reshape(256, 10)
@@ -451,7 +467,7 @@ def resnet(
     if narrow:
         layers["conv5"] = kit.in_bfloat16(layers["conv5"])
 
-    def forward(kit, layers, x):
+    def forward(kit: Any, layers: Any, x: Any) -> Any:
         x = kit.relu(layers["norm1"](layers["conv1"](x)))
         y = layers["norm2"](layers["conv2"](x))
         y = layers["norm3"](layers["conv3"](kit.relu(y) if active else y))
@@ -487,9 +503,10 @@ def encoder_weights(rng: np.random.Generator) -> Weights:
 
 
 def encoder(
-    kit: Any, w: Weights, *, epsilon=1e-5, gelu="gelu", scale=(WIDTH // HEADS) ** -0.5, causal=False, factor=1.0,
-    positions=True, pool="mean", shortcut=True, dropout=False, fast_heads=False,
-):  # fmt: skip
+    kit: Any, w: Weights, *, epsilon: float = 1e-5, gelu: str = "gelu", scale: float = (WIDTH // HEADS) ** -0.5,
+    causal: bool = False, factor: float = 1.0, positions: bool = True, pool: str = "mean",
+    shortcut: bool = True, dropout: bool = False, fast_heads: bool = False,
+) -> Any:  # fmt: skip
     layers = {"table": kit.embedding(w["table"]), "head": kit.dense(w["head"], w["head.bias"])}
     for block in (1, 2):
         for name in ("query", "key", "value", "out", "down"):
@@ -501,12 +518,12 @@ def encoder(
         layers[f"dropout{block}"] = kit.dropout(0.1, dropout and block == 2)
     places = w["positions"]
 
-    def heads(x):
+    def heads(x: Any) -> Any:
         if fast_heads:
             return kit.transpose(kit.reshape(x, (x.shape[0], LENGTH, WIDTH // HEADS, HEADS)), (0, 3, 1, 2))
         return kit.transpose(kit.reshape(x, (x.shape[0], LENGTH, HEADS, WIDTH // HEADS)), (0, 2, 1, 3))
 
-    def attention(layers, block, x):
+    def attention(layers: Any, block: Any, x: Any) -> Any:
         q, k, v = (heads(layers[f"{name}{block}"](x)) for name in ("query", "key", "value"))
         scores = q @ kit.transpose(k, (0, 1, 3, 2)) * (scale if block == 2 else (WIDTH // HEADS) ** -0.5)
         if causal and block == 1:
@@ -514,7 +531,7 @@ def encoder(
         mixed = kit.transpose(kit.softmax(scores) @ v, (0, 2, 3, 1) if fast_heads else (0, 2, 1, 3))
         return layers[f"out{block}"](kit.reshape(mixed, x.shape))
 
-    def forward(kit, layers, tokens):
+    def forward(kit: Any, layers: Any, tokens: Any) -> Any:
         x = layers["table"](tokens) * factor
         if positions:
             x = x + kit.array(places)
