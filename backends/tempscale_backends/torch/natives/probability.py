@@ -97,7 +97,7 @@ def _eager(
             body = functools.partial(operation.body, temperature=temperature, axis=axis, where=where, xp=xp)
             if torch.compiler.is_compiling() or is_limit(temperature):
                 return body(logits)
-            if is_small(logits, temperature) and is_plain(logits):
+            if is_small(logits, temperature) and (is_plain(logits) or _traced_for_its_value(logits)):
                 return small(logits if where is None else torch.where(where, logits, -math.inf), temperature, axis)
             if is_differentiated(logits, temperature):
                 named = {"logits": logits, "temperature": temperature, "axis": axis, "where": where}
@@ -154,6 +154,11 @@ def is_small(logits: Array, temperature: Any) -> bool:
     """Whether float64 is as fast as any other way, and wide enough: x / T cannot overflow there."""
     few = logits.numel() <= SMALL and logits.dtype != torch.float64
     return few and logits.is_cpu and isinstance(temperature, float) and temperature > 1e-200
+
+
+def _traced_for_its_value(x: Array) -> bool:
+    """Whether `torch.jit.trace` records a call, and no gradient: what depends on the values would be recorded, too."""
+    return is_jit_traced() and not x.requires_grad
 
 
 def _small_softmax(x: Array, temperature: float, axis: int) -> Array:
