@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
+from benchmarks._measure import tensorflow_ways
 from benchmarks.peers import LABEL_SMOOTHING, T
 
-WAYS = {
-    "eager": lambda fn: fn,
-    "tf.function": functools.partial(tf.function, autograph=False),
-    "tf.function(jit_compile=True)": functools.partial(tf.function, autograph=False, jit_compile=True),
-}
+WAYS = tensorflow_ways()
 SHOWS_MEMORY = False
 
 
