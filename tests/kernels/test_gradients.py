@@ -91,3 +91,16 @@ def test_a_block_that_ends_too_early_breaks_the_contract(options: Any, small_blo
         small_blocks, "_blocks", lambda n, k: [slice(here.start, max(here.stop - 1, 1)) for here in blocks(n, k)][:-1]
     )
     assert not held(**options)
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp", "entropy", "sparsemax", "cross_entropy"])
+def test_a_temperature_that_is_a_scalar_of_float64_has_its_gradient(name: str) -> None:
+    operation, labels = getattr(tempscale, name), (LABELS,) if name == "cross_entropy" else ()
+
+    def total(temperature: Any) -> Any:
+        return (operation(LOGITS, *labels, temperature=temperature) ** 2).sum()
+
+    t = np.asarray(0.75)
+    of_scalar = tempscale.grad(lambda t: total(t + 0.0))(t)  # NumPy makes a scalar of a sum without axes
+    assert of_scalar == pytest.approx(tempscale.grad(total)(t), rel=1e-14)
+    assert of_scalar != 0.0

@@ -31,6 +31,8 @@ def rule_of(operation: Operation[..., Any]) -> Operation[..., Named] | None:
 
 def _by_rule(rule: Operation[..., Named]) -> Callable[..., Named]:
     def native(*arrays: Array, axis: int, **options: Any) -> Named:
+        # a scalar of NumPy is an array without axes, although one of float64 is a float of Python's as well
+        options = {name: np.asarray(x) if isinstance(x, np.generic) else x for name, x in options.items()}
         with np.errstate(all="ignore"):
             if arrays[0].size <= BLOCK:
                 return dict(rule.body(*arrays, axis=axis, xp=np, **options))
@@ -97,7 +99,7 @@ def _in_place(operation: Operation[..., Any]) -> Callable[[Callable[..., InPlace
 
     def register(of: Callable[..., InPlace]) -> None:
         def native(logits: Array, *arrays: Array, temperature: Any, axis: int, **options: Any) -> Named:
-            is_simple = isinstance(temperature, float) and not is_limit(temperature)
+            is_simple = type(temperature) is float and not is_limit(temperature)
             if not is_simple or options.get("class_weights") is not None or not are_classes_all(arrays[:-2]):
                 return by_rule(logits, *arrays, temperature=temperature, axis=axis, **options)
             where, rows, g = options.pop("where", None), as_rows(logits, axis), as_rows(arrays[-1], axis)
