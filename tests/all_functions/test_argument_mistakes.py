@@ -22,7 +22,7 @@ INSIDE = re.compile(r"native\(|prepare|\bbody\(|has no attribute|<locals>|\b_\w+
 """What the library's own parts are called, and what Python says when something wrong has got as far as there."""
 
 LABELS = np.int32([0, 2])
-DATA = dict.fromkeys(("logits", "p_logits", "q_logits", "x", "like"), LOGITS)
+DATA = dict.fromkeys(("logits", "p_logits", "q_logits", "x", "like", "hidden", "weight"), LOGITS)
 DATA |= {"labels": LABELS, "tokens": LABELS, "key": KEY}
 OTHERS = {"k": 2, "data": 1, "minval": 0, "maxval": 5, "lower": -1.0, "upper": 1.0, "a": 4, "seed": 0, "shape": (2,)}
 
@@ -35,7 +35,7 @@ def good(fn, name):
 
 
 OPERATIONS = (ts.softmax, ts.log_softmax, ts.logsumexp, ts.entropy, ts.sparsemax, ts.kl_divergence, ts.log_prob)
-OPERATIONS += (ts.cross_entropy, ts.sample, ts.sample_without_replacement)
+OPERATIONS += (ts.cross_entropy, ts.linear_cross_entropy, ts.sample, ts.sample_without_replacement)
 DRAWS = tuple(getattr(random, name) for name in random.__all__ if name != "Key")
 FUNCTIONS = (*OPERATIONS, *DRAWS, ts.convert, ts.to_numpy)
 TRANSFORMS = (ts.grad, ts.value_and_grad, ts.jit, ts.vmap)
@@ -85,6 +85,7 @@ RIGHT |= {("a", "an array of objects"), ("a", "a structured array"), ("a", "comp
 RIGHT |= {(name, kind) for name in ("x", "a", "like") for kind in ("an array of strings", "an array of objects")}
 RIGHT |= {("like", "a structured array"), ("like", "complex numbers"), ("like", "a list of strings")}
 RIGHT |= {("like", "a list of None"), ("like", "a ragged list"), ("label_smoothing", "a fraction")}
+RIGHT |= {(name, "a fraction") for name in ("z_loss", "softcap")}
 RIGHT |= {(name, "a fraction") for name in ("lower", "upper")} | {(name, "a table") for name in ("shape", "num")}
 
 INTEGER = {"a float": 1.0, "a boolean": True, "a NumPy float": np.float64(1.0)}
@@ -94,9 +95,9 @@ ROWS = {"a number": 1.0, "None": None}
 WORD = {"None": None, "a number": 1}
 KINDS = {
     **dict.fromkeys(("axis", "num_samples", "k", "ignore_index", "seed", "num", "shape"), INTEGER),
-    **dict.fromkeys(("temperature", "q_temperature", "label_smoothing", "lower", "upper"), NUMBER),
+    **dict.fromkeys(("temperature", "q_temperature", "label_smoothing", "lower", "upper", "z_loss", "softcap"), NUMBER),
     **dict.fromkeys(("keepdims", "replace", "independent", "copy"), FLAG),
-    **dict.fromkeys(("logits", "p_logits", "q_logits"), ROWS),
+    **dict.fromkeys(("logits", "p_logits", "q_logits", "hidden", "weight"), ROWS),
     **dict.fromkeys(("reduction", "precision"), WORD),
     "key": {"a number": 0, "None": None, "a list": [0, 1]},
 }
