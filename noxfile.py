@@ -65,7 +65,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Types, strictly, of the packages, the benchmarks and the plug-in, with the frameworks' own beside them."""
-    session.install(*PINNED, ".[all-cpu,testing]", "array-api-strict", "mypy")
+    session.install(*PINNED, ".[all-cpu,testing]", *EXAMPLES, "array-api-strict", "mypy")
     session.run("mypy")
     session.run("mypy", "--package", "benchmarks")
     session.run("mypy", "tests/plugin/tempscale_strict")

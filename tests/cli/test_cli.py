@@ -206,7 +206,8 @@ class TestModule:
     def test_functions_of_any_arguments_and_no_temperature_run_through_the_same_report(self, write, tmp_path):
         name = write(THEIRS)
         file = tmp_path / "report.json"
-        result = invoke("conform", "--module", name, "--backend", "numpy,jax", "--json", file, "--dtype", "float32")
+        options = ("--backend", "numpy,jax", "--dtype", "float32", "--mode", "eager,compiled,vmap,gradient")
+        result = invoke("conform", "--module", name, "--json", file, *options)
         assert result.exit_code == 0, result.output
         cells = json.loads(file.read_text())["cells"]
         assert {cell["operation"] for cell in cells} == {"softplus", "halfway"}
