@@ -78,7 +78,7 @@ def conform(
     mode: Annotated[_Names, _names(f"Modes: {', '.join(MODES)}")] = None,
     device: Annotated[_Names, _names("Devices, named as by `tempscale backends`")] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Compile less; takes about three minutes.", rich_help_panel=_SELECT)
+        bool, typer.Option("--quick", help="Compile less; takes about five minutes.", rich_help_panel=_SELECT)
     ] = False,
     drawn: Annotated[
         int,
