@@ -15,6 +15,7 @@ import torch
 
 from tempscale.backend import Array
 from tempscale.kernels import LARGEST, SMALLEST_NORMAL, Operation
+from tempscale.kernels.exact import LOG2_E
 from tempscale.kernels.reductions import accurate_sum, sum_to_row
 from tempscale.kernels.temperature import is_limit, reciprocal
 from tempscale_backends.torch.tensors import has_tangent, is_differentiated, is_plain
@@ -288,8 +289,6 @@ def _to_temperature(of_rows: Array, temperature: Array, logits: Array, axis: int
 
 Factors = tuple[Any, ...]
 """Numbers, or one per row, that make z = (x - max) / T of a difference when they are multiplied in turn."""
-
-LOG2_E = math.log2(math.e)
 
 
 def factors(temperature: Any, working: str, unit: float = 1.0) -> Factors:

@@ -1,4 +1,4 @@
-"""Natives for PyTorch: blocks in place where nothing is recorded, and an operator where something is compiled."""
+"""Natives for PyTorch: blocks in place where nothing is recorded; what is compiled holds all logits."""
 
 from __future__ import annotations
 

@@ -36,6 +36,7 @@ from tempscale_backends.torch.rows import (
     Block,
     Kernel,
     Named,
+    blocks_of_logits,
     eager,
     exp,
     has_masked,
@@ -121,28 +122,12 @@ def _eager(
 
 def _by_blocks(run: Callable[..., Array], logits: Array, temperature: Any, where: Array | None) -> Array:
     """Run on some rows at a time, in memory that they share: what is in between stays in the cache."""
-    rows = logits.reshape(-1, logits.shape[-1])
-    masks = None if where is None else where.expand(logits.shape).reshape(rows.shape)
-    if isinstance(temperature, torch.Tensor):
-        temperature = temperature.expand((*logits.shape[:-1], 1)).reshape(-1, 1)
-    result = torch.empty_like(rows)
-    step = max(1, BLOCK // rows.shape[1])
-    half = rows.dtype in HALF
-    working = torch.float32 if half else rows.dtype
-    memory = torch.empty((1 + half, step, rows.shape[1]), dtype=working, device=rows.device)
-    for start in range(0, len(rows), step):
-        block = slice(start, start + step)
-        t = temperature[block] if isinstance(temperature, torch.Tensor) else temperature
-        x = rows[block]
-        spare = memory[0, : len(x)]
-        out = memory[1, : len(x)] if half else result[block]
-        if half:
-            x = out.copy_(x)
-        if masks is not None:
-            x = torch.where(masks[block], x, -math.inf)
-        run(x, t, 1, out, spare)
-        if half:
-            result[block] = out
+    named = {"logits": logits, "temperature": temperature, "axis": logits.ndim - 1, "where": where}
+    result = torch.empty_like(logits.reshape(-1, logits.shape[-1]))
+    for block in blocks_of_logits(named, result):
+        run(block.x, block.temperature, 1, block.out, block.spare)
+        if result.dtype in HALF:
+            result[block.here] = block.out
     return result.reshape(logits.shape)
 
 
